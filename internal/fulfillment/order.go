@@ -108,6 +108,7 @@ var (
 	ErrOpenRenewal      = errors.New("another renewal of this license is open")
 	ErrUnavailable      = errors.New("a part of the portal does not answer") // wrapped; the customer may try again
 	ErrNotInReview      = errors.New("order is not in review")
+	ErrSessionNotOpen   = errors.New("checkout session is not open")
 	ErrSignatureInvalid = errors.New("webhook signature is not valid")
 	ErrTooLarge         = errors.New("webhook body is too large")
 )
