@@ -83,8 +83,14 @@ type Template struct {
 // Ref is how an intent names a template: sku@version.
 func (t Template) Ref() string { return fmt.Sprintf("%s@%d", t.SKU, t.Version) }
 
-// SelfService reports whether a customer buys the template alone, by a one-time checkout or a subscription.
-func (t Template) SelfService() bool { return t.Channel == ChannelCheckout }
+// LookupKey is the name of the template's price at Stripe; it is never transferred to another price.
+func (t Template) LookupKey() string { return fmt.Sprintf("%s.v%d", t.SKU, t.Version) }
+
+// SelfService reports whether a customer buys the template alone by a one-time checkout (Stripe's payment mode).
+func (t Template) SelfService() bool { return t.Channel == ChannelCheckout && !t.Subscription() }
+
+// Subscription reports whether the template is billed again every interval.
+func (t Template) Subscription() bool { return t.Price.Interval != OneTime }
 
 // Open reports whether the template may be sold at the given time.
 func (t Template) Open(at time.Time) bool { return t.ClosedAt == nil || at.Before(*t.ClosedAt) }
