@@ -34,6 +34,7 @@ type KeyStatus string
 
 // The states of a key; the dates narrow them further.
 const (
+	KeyPlanned    KeyStatus = "planned"
 	KeyPublished  KeyStatus = "published"
 	KeySigning    KeyStatus = "signing"
 	KeyVerifyOnly KeyStatus = "verify_only"
