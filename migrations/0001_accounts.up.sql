@@ -10,7 +10,7 @@ CREATE TABLE organizations (
 
 CREATE TABLE users (
     id              text PRIMARY KEY CHECK (id ~ '^usr_[0-9A-Za-z]{1,40}$'),
-    email           text NOT NULL UNIQUE CHECK (email = lower(email) AND octet_length(email) BETWEEN 3 AND 254),
+    email           text NOT NULL UNIQUE CHECK (email = lower(email COLLATE "C") AND octet_length(email) BETWEEN 3 AND 254),
     created_at      timestamptz NOT NULL,
     last_sign_in_at timestamptz
 );
@@ -28,7 +28,7 @@ CREATE INDEX memberships_user_id ON memberships (user_id);
 
 CREATE TABLE sign_ins (
     id           text PRIMARY KEY CHECK (id ~ '^sgn_[0-9A-Za-z]{1,40}$'),
-    email        text NOT NULL CHECK (email = lower(email) AND octet_length(email) BETWEEN 3 AND 254),
+    email        text NOT NULL CHECK (email = lower(email COLLATE "C") AND octet_length(email) BETWEEN 3 AND 254),
     browser_hash bytea NOT NULL CHECK (octet_length(browser_hash) = 32),
     return_to    text NOT NULL CHECK (return_to LIKE '/%'),
     tries        integer NOT NULL DEFAULT 0 CHECK (tries BETWEEN 0 AND 5),

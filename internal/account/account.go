@@ -1,5 +1,10 @@
 // Package account knows organizations, their members and how a person signs in: by a link or a code sent by mail, never
 // by a password.
+//
+// No secret is stored. The link's token and the code are derived from the portal's secret and the ID of the sign-in, so
+// that a dump of the database signs nobody in, and the job that sends the mail carries the ID alone. A link or code works
+// for 15 minutes, once, in the browser that asked; a code may be tried five times. Asking answers alike for known and
+// unknown addresses, since nobody is looked up before the mail is proven to have arrived.
 package account
 
 import (
@@ -46,6 +51,7 @@ type SignIn struct {
 	Email     string
 	ReturnTo  string // local path, "/" when none
 	ExpiresAt time.Time
+	UsedAt    time.Time // zero until the link or the code was used
 }
 
 // What can be wrong with a sign-in. Each has its own page.
@@ -58,6 +64,7 @@ var (
 	ErrCodeTries        = errors.New("code was wrong five times")
 	ErrEmailInvalid     = errors.New("e-mail address is not valid")
 	ErrNameInvalid      = errors.New("organization name is not valid")
+	ErrUserUnknown      = errors.New("user is unknown") // a session that outlived its user: sign in again
 )
 
 // RateLimitError says when to try again.

@@ -1,0 +1,39 @@
+package account
+
+import (
+	"context"
+	"fmt"
+)
+
+// Memberships answers a user and the organizations they belong to, oldest first. It is asked on every request, so that
+// who leaves loses access at once. It errors with ErrUserUnknown.
+func (s *Service) Memberships(ctx context.Context, userID string) (User, []Membership, error) {
+	user, memberships, err := s.organizations.Memberships(ctx, userID)
+	if err != nil {
+		return User{}, nil, fmt.Errorf("list memberships: %w", err)
+	}
+	return user, memberships, nil
+}
+
+// CreateOrganization makes an organization owned by the user. The name loses the space around it and must then be 1 to 100
+// characters that print, at most 200 bytes. Errors: ErrNameInvalid, ErrUserUnknown, *RateLimitError.
+func (s *Service) CreateOrganization(ctx context.Context, userID, name string) (Organization, error) {
+	name, err := normalName(name)
+	if err != nil {
+		return Organization{}, err
+	}
+	now := s.now()
+	if err := s.take(ctx, "organization-user", userID, s.limits.OrganizationsPerUser, now); err != nil {
+		return Organization{}, err
+	}
+	id, err := newID(s.rand, "cust_")
+	if err != nil {
+		return Organization{}, err
+	}
+	o := Organization{ID: id, Name: name, CreatedAt: now}
+	if err := s.organizations.CreateOrganization(ctx, o, userID); err != nil {
+		return Organization{}, fmt.Errorf("store organization: %w", err)
+	}
+	s.log.InfoContext(ctx, "organization created", "organization", id, "user", userID)
+	return o, nil
+}
