@@ -26,6 +26,13 @@ func (s *scanner) fail(reason string) {
 	}
 }
 
+func (s *scanner) failAt(pos int, reason string) {
+	if s.err == nil {
+		s.pos = pos
+		s.fail(reason)
+	}
+}
+
 // space skips white space and returns the byte after it, or 0 at the end of the text.
 func (s *scanner) space() byte {
 	for s.pos < len(s.text) {
@@ -64,15 +71,16 @@ func (s *scanner) object(read func(name string) int) (seen uint32) {
 			return seen
 		}
 		number := read(name)
-		if s.err != nil {
+		switch {
+		case s.err != nil:
 			return seen
+		case number < 0:
+			s.failAt(start, "unknown name, or one spelled in another case")
+		case seen&(1<<number) != 0:
+			s.failAt(start, "duplicate name")
+		default:
+			seen |= 1 << number
 		}
-		if number < 0 || seen&(1<<number) != 0 {
-			s.pos = start
-			s.fail("unknown or duplicate name, or one spelled in another case")
-			return seen
-		}
-		seen |= 1 << number
 		if s.take('}') {
 			return seen
 		}
