@@ -1,0 +1,48 @@
+package mail
+
+import (
+	"context"
+	"net/url"
+	"time"
+
+	"github.com/metrum-ai/licensing-portal/internal/account"
+	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+)
+
+type signInData struct{ Link, Code, Until, UntilRFC3339 string }
+
+// SendSignIn sends the link and the code of a sign-in. An error other than ErrAddress or a permanent *DeliveryError is
+// worth another try.
+func (s *Sender) SendSignIn(ctx context.Context, m account.Mail) error {
+	return s.send(ctx, s.signIn(m))
+}
+
+func (s *Sender) signIn(m account.Mail) message {
+	return message{
+		to: m.Email, kind: "sign-in", ref: m.SignInID, subject: "Sign in to the license portal",
+		data: signInData{
+			Link:  s.publicURL + "/sign-in/confirm?t=" + url.QueryEscape(m.Token),
+			Code:  m.Code,
+			Until: moment(m.ExpiresAt), UntilRFC3339: m.ExpiresAt.UTC().Format(time.RFC3339),
+		},
+	}
+}
+
+type readyData struct{ Link, Package, Deployment, LicenseID, OrderID, Expires, ExpiresRFC3339 string }
+
+// SendReady tells a buyer that the license is ready; it implements fulfillment.Mailer. Errors as in SendSignIn.
+func (s *Sender) SendReady(ctx context.Context, m fulfillment.ReadyMail) error {
+	return s.send(ctx, s.ready(m))
+}
+
+func (s *Sender) ready(m fulfillment.ReadyMail) message {
+	return message{
+		to: m.To, kind: "ready", ref: m.OrderID, subject: "Your license is ready",
+		data: readyData{
+			Link:    s.publicURL + "/orders/" + url.PathEscape(m.OrderID),
+			Package: oneLine(m.PackageName), Deployment: oneLine(m.DeploymentName),
+			LicenseID: m.LicenseID, OrderID: m.OrderID,
+			Expires: moment(m.ExpiresAt), ExpiresRFC3339: m.ExpiresAt.UTC().Format(time.RFC3339),
+		},
+	}
+}
