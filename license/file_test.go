@@ -3,6 +3,8 @@
 package license
 
 import (
+	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -89,5 +91,33 @@ func TestReadFileDoesNotWaitForAFIFO(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("ReadFile waits for the FIFO's writer")
+	}
+}
+
+func TestKeyRingsAreReadFromFiles(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "keys.json")
+	if _, err := ReadKeyRing(path); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("missing: %v", err)
+	}
+	data, err := vectorRing(t).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := ReadKeyRing(path)
+	if err != nil || len(ring.Keys()) != 1 {
+		t.Errorf("%v %v", ring, err)
+	}
+	if err := os.WriteFile(path, append(data, make([]byte, MaxKeyRingSize)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadKeyRing(path); err == nil {
+		t.Error("a key ring file that is too large is accepted")
+	}
+	if _, err := ReadKeyRing(os.DevNull); err == nil || !strings.Contains(err.Error(), "a device") {
+		t.Errorf("a device: %v", err)
 	}
 }
