@@ -1,0 +1,45 @@
+package stripesim
+
+import (
+	"strings"
+
+	"github.com/bojanz/currency"
+)
+
+// currencyDigits is how many digits a currency's minor unit has. code is in
+// lower case, as Stripe writes it.
+func currencyDigits(code string) (uint8, bool) {
+	return currency.GetDigits(strings.ToUpper(code))
+}
+
+// formatMoney writes minor units for people: "€ 1,890.00", "¥ 500".
+func formatMoney(minor int64, code string) string {
+	upper := strings.ToUpper(code)
+	amount, err := currency.NewAmountFromInt64(minor, upper)
+	if err != nil {
+		return upper
+	}
+	f := currency.NewFormatter(currency.NewLocale("en"))
+	f.CurrencyDisplay = currency.DisplayNone
+	symbol, ok := currency.GetSymbol(upper, currency.NewLocale("en"))
+	if !ok {
+		symbol = upper
+	}
+	return symbol + "\u00a0" + strings.TrimSpace(f.Format(amount))
+}
+
+// minimumCharge is the least that Stripe charges in a currency, in minor
+// units: https://stripe.com/docs/currencies#minimum-and-maximum-charge-amounts
+func minimumCharge(code string) int64 {
+	switch code {
+	case "gbp":
+		return 30
+	case "jpy":
+		return 50
+	case "dkk":
+		return 250
+	case "nok", "sek":
+		return 300
+	}
+	return 50
+}
