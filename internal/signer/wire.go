@@ -13,6 +13,9 @@ type Event struct {
 	SignatureHeader string `json:"signature_header"`
 }
 
+// MaxEventBytes bounds an event's body; the signer answers CodeTooLarge to a larger one.
+const MaxEventBytes = 512 << 10
+
 // Checked says whose event a webhook is. Mode is "live" or "test"; APIVersion is the version the body was rendered in.
 type Checked struct {
 	Valid      bool      `json:"valid"`
@@ -98,6 +101,7 @@ type Entry struct {
 	Kind           string    `json:"kind"` // "issuance"; revocation bundles come later
 	FulfillmentKey string    `json:"fulfillment_key"`
 	LicenseID      string    `json:"license_id"`
+	IntentSHA256   string    `json:"intent_sha256"`
 	Event          *Event    `json:"event,omitempty"` // the evidence, raw
 	BaseEnvelope   string    `json:"base_envelope,omitempty"`
 	Envelope       string    `json:"envelope"` // the license file's exact text

@@ -26,7 +26,8 @@ var ErrSyntax = errors.New("not strict JSON")
 // Check reports whether data is one strict JSON value.
 func Check(data []byte) error { return Walk(data, nil) }
 
-// Walk checks data and calls visit for every string, number, true, false and null with its path and its text as written.
+// Walk checks data and calls visit for every string, number, true, false, null, {} and [] with its path and its text as
+// written.
 // A path element is a member's decoded name, or nil for an array's. Neither may be kept after visit returns. An error of
 // visit ends the walk.
 func Walk(data []byte, visit func(path [][]byte, raw []byte) error) error {
@@ -131,6 +132,14 @@ func (s *scanner) enter() error {
 	return nil
 }
 
+// leaveEmpty ends an object or array that has nothing in it and reports it like a plain value.
+func (s *scanner) leaveEmpty() error {
+	if err := s.leave(); err != nil || s.visit == nil {
+		return err
+	}
+	return s.visit(s.path, []byte{s.data[s.pos-1] - 2, s.data[s.pos-1]}) // '{' and '[' stand two before '}' and ']'
+}
+
 func (s *scanner) leave() error {
 	s.pos++
 	s.path = s.path[:len(s.path)-1]
@@ -142,7 +151,7 @@ func (s *scanner) array() error {
 		return err
 	}
 	if s.peek() == ']' {
-		return s.leave()
+		return s.leaveEmpty()
 	}
 	for {
 		if err := s.value(); err != nil {
@@ -166,7 +175,7 @@ func (s *scanner) object() error {
 		return err
 	}
 	if s.peek() == '}' {
-		return s.leave()
+		return s.leaveEmpty()
 	}
 	var names nameSet
 	for {

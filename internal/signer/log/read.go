@@ -1,0 +1,158 @@
+package log
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Size returns how many records are logged.
+func (l *Log) Size() uint64 { return uint64(l.state.Load().tree.N) }
+
+// Checkpoint returns the last signed checkpoint.
+func (l *Log) Checkpoint() []byte { return append([]byte(nil), l.state.Load().checkpoint...) }
+
+// LastLogged returns when the last record was logged; zero for an empty log.
+func (l *Log) LastLogged() time.Time { return l.state.Load().lastLogged }
+
+// Find returns the record under a fulfillment key. Append decides; this only spares it work.
+func (l *Log) Find(key string) (r Record, found bool, err error) {
+	if err := l.Err(); err != nil {
+		return Record{}, false, err
+	}
+	err = l.db.View(func(tx *bbolt.Tx) error {
+		r, found, err = lookup(tx, key)
+		return err
+	})
+	return r, found, err
+}
+
+// Count returns a cap counter's count.
+func (l *Log) Count(name string) (n uint64, err error) {
+	err = l.db.View(func(tx *bbolt.Tx) error {
+		n = count(tx, name)
+		return nil
+	})
+	return n, err
+}
+
+// Page returns records from an index on: at most maxRecords of them, and no further one once maxBytes are reached. Size is
+// the log's at the time of reading.
+func (l *Log) Page(from uint64, maxRecords, maxBytes int) (page []Record, size uint64, err error) {
+	err = l.db.View(func(tx *bbolt.Tx) error {
+		// Not l.Size(): a commit after the transaction began is not in it.
+		if last, _ := tx.Bucket(bucketRecords).Cursor().Last(); last != nil {
+			size = binary.BigEndian.Uint64(last) + 1
+		}
+		for i, bytes := from, 0; i < size && len(page) < maxRecords && bytes < maxBytes; i++ {
+			r, err := readRecord(tx, i)
+			if err != nil {
+				return err
+			}
+			page = append(page, r)
+			bytes += len(r.Event) + len(r.Base) + len(r.Envelope)
+		}
+		return nil
+	})
+	return page, size, err
+}
+
+// RememberTrust notes the newest trust bundle seen. An older version, or other bytes under the same version, is refused:
+// a bundle that once was in force cannot be taken back.
+func (l *Log) RememberTrust(version int64, bundle []byte) error {
+	sum := sha256.Sum256(bundle)
+	return l.db.Update(func(tx *bbolt.Tx) error {
+		meta := tx.Bucket(bucketMeta)
+		if seen := meta.Get(metaTrust); len(seen) == 8+sha256.Size {
+			highest := int64(binary.BigEndian.Uint64(seen))
+			if version < highest {
+				return fmt.Errorf("%w: trust bundle version %d after version %d", ErrRollback, version, highest)
+			}
+			if version == highest && string(seen[8:]) != string(sum[:]) {
+				return fmt.Errorf("%w: trust bundle version %d with other bytes than before", ErrRollback, version)
+			}
+			if version == highest {
+				return nil
+			}
+		}
+		return meta.Put(metaTrust, append(number(uint64(version)), sum[:]...))
+	})
+}
+
+// VerifyAll reads every record, makes its leaf again and compares hashes, indexes and root. The log stays usable
+// meanwhile; what it finds makes the log refuse everything.
+func (l *Log) VerifyAll(ctx context.Context) error {
+	err := l.verifyAll(ctx.Done())
+	if err != nil && ctx.Err() == nil {
+		return l.fail(err)
+	}
+	return err
+}
+
+// verifyStep is how many records are read in one transaction, so that none is held open for long.
+const verifyStep = 1000
+
+func (l *Log) verifyAll(stop <-chan struct{}) (err error) {
+	defer func() {
+		if recover() != nil { // bbolt panics on pages that make no sense
+			err = fmt.Errorf("%w: pages make no sense", ErrBroken)
+		}
+	}()
+	s := l.state.Load()
+	for from := int64(0); from < s.tree.N; from += verifyStep {
+		select {
+		case <-stop:
+			return context.Canceled
+		default:
+		}
+		if err := l.db.View(func(tx *bbolt.Tx) error { return verifyRange(tx, from, min(from+verifyStep, s.tree.N)) }); err != nil {
+			return err
+		}
+	}
+	return l.db.View(func(tx *bbolt.Tx) error {
+		root, err := tlog.TreeHash(s.tree.N, hashReader{tx})
+		if err == nil && root != s.tree.Hash {
+			err = fmt.Errorf("%w: the root differs from the checkpoint", ErrBroken)
+		}
+		return err
+	})
+}
+
+func verifyRange(tx *bbolt.Tx, from, to int64) error {
+	reader := hashReader{tx}
+	for i := from; i < to; i++ {
+		r, err := readRecord(tx, uint64(i))
+		if err != nil {
+			return err
+		}
+		// Every inner node is made again from its children, so that the root speaks for every record.
+		want, err := tlog.StoredHashesForRecordHash(i, tlog.RecordHash(r.Leaf()), reader)
+		if err != nil {
+			return err
+		}
+		indexes := make([]int64, len(want))
+		for n := range want {
+			indexes[n] = tlog.StoredHashIndex(0, i) + int64(n)
+		}
+		have, err := reader.ReadHashes(indexes)
+		if err != nil {
+			return err
+		}
+		for n := range want {
+			if have[n] != want[n] {
+				return fmt.Errorf("%w: record %d does not match its hash", ErrBroken, i)
+			}
+		}
+		byKey, _ := indexOf(tx, bucketKeys, r.FulfillmentKey)
+		byLicense, _ := indexOf(tx, bucketLicenses, r.LicenseID)
+		if byKey != uint64(i) || byLicense != uint64(i) {
+			return fmt.Errorf("%w: record %d is not indexed", ErrBroken, i)
+		}
+	}
+	return nil
+}
