@@ -33,21 +33,23 @@ CREATE TABLE orders (
     base_license_id text CHECK ((base_license_id IS NULL) = (kind = 'new')),
     form_key        text NOT NULL,
     reasons         jsonb NOT NULL DEFAULT '[]',
-    released        jsonb NOT NULL DEFAULT '[]', -- reason codes that staff released
-    refusal         text NOT NULL DEFAULT '',    -- the signer's last definite refusal; it blocks until staff let it decide again
+    released        jsonb NOT NULL DEFAULT '[]', -- reasons that staff released
+    refusal         jsonb,                       -- the signer's last definite refusal; it blocks until staff let it decide again
     failure         text NOT NULL DEFAULT '',
     close_note      text NOT NULL DEFAULT '',
     license_id      text,
     revision        bigint NOT NULL DEFAULT 1 CHECK (revision > 0),
     attempt         integer NOT NULL DEFAULT 0 CHECK (attempt >= 0),
     attempt_at      timestamptz,
+    attempt_customer text NOT NULL DEFAULT '', -- the organization's customer at Stripe when the attempt was made
     created_at      timestamptz NOT NULL,
     submitted_at    timestamptz,
     paid_at         timestamptz,
     issued_at       timestamptz,
-    downloaded_at   timestamptz,
     closed_at       timestamptz,
+    closed_by_staff boolean NOT NULL DEFAULT false,
     updated_at      timestamptz NOT NULL,
+    checked_at      timestamptz, -- when it was last compared with Stripe
     CHECK ((state = 'issued') = (license_id IS NOT NULL)),
     CHECK ((state = 'draft') = (attempt = 0) OR state = 'canceled'),
     CHECK ((state = 'canceled') = (closed_at IS NOT NULL)),
@@ -57,7 +59,7 @@ CREATE UNIQUE INDEX orders_form ON orders (organization_id, form_key);
 CREATE UNIQUE INDEX orders_one_open_renewal ON orders (base_license_id)
     WHERE kind = 'renewal' AND state IN ('awaiting_payment', 'processing', 'in_review', 'paid');
 CREATE INDEX orders_list ON orders (organization_id, created_at DESC, id DESC);
-CREATE INDEX orders_moving ON orders (updated_at) WHERE state IN ('awaiting_payment', 'processing', 'paid');
+CREATE INDEX orders_moving ON orders (checked_at) WHERE state IN ('awaiting_payment', 'processing', 'paid');
 CREATE INDEX orders_in_review ON orders (updated_at, id) WHERE state = 'in_review';
 CREATE INDEX orders_evaluation_organization ON orders (organization_id) WHERE evaluation AND state IN ('paid', 'issued', 'in_review');
 CREATE INDEX orders_evaluation_domain ON orders (mail_domain) WHERE evaluation AND state IN ('paid', 'issued', 'in_review');
@@ -86,6 +88,8 @@ CREATE TABLE events (
     type             text NOT NULL,
     api_version      text NOT NULL,
     object_id        text NOT NULL,
+    payment_status   text NOT NULL, -- of the object, as the event tells it
+    reference        text NOT NULL, -- the order that the event names; only the stored session decides
     created          timestamptz NOT NULL,
     received_at      timestamptz NOT NULL,
     body             bytea NOT NULL CHECK (octet_length(body) <= 524288),
@@ -98,7 +102,7 @@ CREATE TABLE events (
 CREATE INDEX events_object ON events (object_id);
 CREATE INDEX events_received ON events (received_at);
 
-CREATE TRIGGER events_keep_evidence BEFORE UPDATE OF mode, id, type, api_version, object_id, created, received_at, body, signature_header ON events
+CREATE TRIGGER events_keep_evidence BEFORE UPDATE OF mode, id, type, api_version, object_id, payment_status, reference, created, received_at, body, signature_header ON events
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER events_keep BEFORE DELETE ON events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
@@ -115,15 +119,14 @@ CREATE TABLE issuances (
     base_license_id text CHECK ((base_license_id IS NULL) = (kind = 'new')),
     envelope        bytea NOT NULL CHECK (octet_length(envelope) <= 65536),
     sha256          text NOT NULL CHECK (sha256 = encode(sha256(envelope), 'hex')),
-    payload         jsonb NOT NULL, -- read from the envelope, for pages; the envelope is what counts
     key_id          text NOT NULL,
     issued_at       timestamptz NOT NULL,
     not_before      timestamptz NOT NULL,
     expires_at      timestamptz NOT NULL CHECK (expires_at > not_before),
     stored_at       timestamptz NOT NULL
 );
-CREATE INDEX issuances_list ON issuances (organization_id, issued_at DESC, license_id DESC);
-CREATE INDEX issuances_lineage ON issuances (deployment_id, issued_at DESC, license_id DESC);
+CREATE INDEX issuances_list ON issuances (organization_id, stored_at DESC, license_id DESC);
+CREATE INDEX issuances_lineage ON issuances (deployment_id, stored_at DESC, license_id DESC);
 CREATE INDEX issuances_base ON issuances (base_license_id) WHERE base_license_id IS NOT NULL;
 CREATE TRIGGER issuances_keep BEFORE UPDATE OR DELETE ON issuances FOR EACH ROW EXECUTE FUNCTION refuse_change();
 

@@ -1,0 +1,129 @@
+package fulfillment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/metrum-ai/licensing-portal/internal/signer"
+)
+
+// How long an event waits for its session to be stored, and how often it looks.
+const (
+	unknownFor   = time.Hour
+	unknownEvery = 10 * time.Second
+)
+
+// LaterError says that there is nothing wrong and that the job should be run again after a while.
+type LaterError struct{ After time.Duration }
+
+// Error implements error.
+func (e *LaterError) Error() string { return "try again in " + e.After.String() }
+
+// FulfillerConfig is what Fulfiller needs; every field is required.
+type FulfillerConfig struct {
+	Evaluations EvaluationStore
+	Issuances   IssueStore
+	Mails       MailStore
+	Reconciles  ReconcileStore
+	Stripe      Stripe
+	Signer      Signer
+	Catalog     Bundles
+	Mailer      Mailer
+	Now         func() time.Time
+	Log         *slog.Logger
+}
+
+// Fulfiller takes orders from payment to license. Each of its steps is a job and safe to repeat.
+type Fulfiller struct{ c FulfillerConfig }
+
+// NewFulfiller returns the service, or says what is missing.
+func NewFulfiller(c FulfillerConfig) (*Fulfiller, error) {
+	if c.Evaluations == nil || c.Issuances == nil || c.Mails == nil || c.Reconciles == nil || c.Stripe == nil || c.Signer == nil ||
+		c.Catalog == nil || c.Mailer == nil || c.Now == nil || c.Log == nil {
+		return nil, errors.New("fulfillment: the fulfiller needs its stores, stripe, signer, catalog, mailer, clock and log")
+	}
+	return &Fulfiller{c}, nil
+}
+
+// EvaluateEvent looks at the order behind an event again. A *LaterError asks for another run: the session is not stored yet.
+func (s *Fulfiller) EvaluateEvent(ctx context.Context, mode, eventID string) error {
+	event, err := s.c.Evaluations.Event(ctx, mode, eventID)
+	if err != nil {
+		return fmt.Errorf("evaluate: event: %w", err)
+	}
+	orderID, err := s.c.Evaluations.OrderOfSession(ctx, event.ObjectID)
+	if errors.Is(err, ErrNotFound) {
+		return s.unknownSession(ctx, event)
+	}
+	if err != nil {
+		return fmt.Errorf("evaluate: order: %w", err)
+	}
+	if err := s.EvaluateOrder(ctx, orderID); err != nil {
+		return err
+	}
+	return s.c.Evaluations.SetOutcome(ctx, mode, eventID, orderID, "evaluated")
+}
+
+// unknownSession waits for an event's session to be stored, since the event can overtake the answer that made the session,
+// and gives up after an hour. What the event's own reference says decides nothing.
+func (s *Fulfiller) unknownSession(ctx context.Context, e ReceivedEvent) error {
+	if s.c.Now().Sub(e.ReceivedAt) < unknownFor {
+		return &LaterError{unknownEvery}
+	}
+	s.c.Log.ErrorContext(ctx, "event parked", "event", e.ID, "type", e.Type, "outcome", outcomeUnknown)
+	return s.c.Evaluations.SetOutcome(ctx, e.Mode, e.ID, "", outcomeUnknown)
+}
+
+// EvaluateOrder compares an order with what Stripe says now and writes where it stands.
+func (s *Fulfiller) EvaluateOrder(ctx context.Context, orderID string) error {
+	bundle, err := s.c.Catalog.Bundle(ctx)
+	if err != nil {
+		return err
+	}
+	for range 8 {
+		err = s.evaluate(ctx, orderID, bundle.Stripe.Livemode)
+		if !errors.Is(err, ErrMoved) {
+			return err
+		}
+	}
+	return err
+}
+
+// evaluate notes the revision, asks Stripe, and only then locks the order; it starts over if the order moved meanwhile.
+func (s *Fulfiller) evaluate(ctx context.Context, orderID string, livemode bool) error {
+	r, err := s.c.Evaluations.OrderRecord(ctx, orderID)
+	if err != nil {
+		return fmt.Errorf("evaluate: order: %w", err)
+	}
+	sessions := make([]Session, 0, len(r.Sessions))
+	for _, stored := range r.Sessions {
+		if stored.Facts != nil && stored.Facts.Status == "expired" { // for good
+			sessions = append(sessions, *stored.Facts)
+			continue
+		}
+		facts, err := s.c.Stripe.FetchSession(ctx, stored.ID)
+		if err != nil {
+			return fmt.Errorf("evaluate: fetch session: %w", err)
+		}
+		sessions = append(sessions, facts)
+	}
+	now := s.c.Now()
+	return s.c.Evaluations.Evaluate(ctx, r, sessions, now, func(locked Record, f Facts) Verdict {
+		f.Livemode, f.Sessions = livemode, sessions
+		f.Attempt, f.Abandoned = locked.Attempt, now.Sub(locked.AttemptAt) > SessionLife
+		f.PublicMailDomain = PublicMailDomain(locked.MailDomain)
+		f.Released, f.Refusal = locked.Released, locked.Refusal
+		f.Issued = locked.LicenseID != ""
+		f.Closed = locked.ClosedByStaff
+		f.Canceled = !locked.ClosedAt.IsZero() && !locked.ClosedByStaff
+		return Decide(locked.Snapshot, f)
+	})
+}
+
+// refusalWords are what staff read about a refusal of the signer's.
+func refusalWords(e *signer.Error) Reason {
+	return Reason{Code: "signer-" + string(e.Code), Detail: "The signer refused: " + e.Message}
+}

@@ -1,0 +1,153 @@
+package fulfillment
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/metrum-ai/licensing-portal/internal/signer"
+	"github.com/metrum-ai/licensing-portal/license"
+)
+
+// Issue gets the license of a paid order from the signer, verifies it as the router would, and stores it. It does nothing
+// for an order that is not paid (any more). An error is worth another try; a definite refusal sends the order to review.
+func (s *Fulfiller) Issue(ctx context.Context, orderID string) error {
+	r, err := s.c.Issuances.OrderRecord(ctx, orderID)
+	if err != nil {
+		return fmt.Errorf("issue: order: %w", err)
+	}
+	if r.State != StatePaid {
+		return nil
+	}
+	event, err := s.c.Issuances.Evidence(ctx, orderID)
+	if errors.Is(err, ErrNotFound) {
+		return nil // the event that brings the evidence enqueues this again
+	}
+	if err != nil {
+		return fmt.Errorf("issue: evidence: %w", err)
+	}
+	var base []byte
+	if id := r.Snapshot.Intent.BaseID; id != "" {
+		if base, err = s.c.Issuances.LicenseBytes(ctx, id); err != nil {
+			return fmt.Errorf("issue: base: %w", err)
+		}
+	}
+	envelope, err := s.c.Signer.Issue(ctx, signer.IssueRequest{
+		Event:        &signer.Event{Body: event.Body, SignatureHeader: event.SignatureHeader},
+		BaseEnvelope: string(base),
+	})
+	if err != nil {
+		return s.refused(ctx, r, err)
+	}
+	l, err := s.verify(ctx, r, event.Created, base, envelope)
+	var mismatch *mismatchError
+	if errors.As(err, &mismatch) {
+		s.c.Log.ErrorContext(ctx, "license does not match its order", "order", r.ID)
+		return moved(s.c.Issuances.Refuse(ctx, r, Reason{"license-mismatch", mismatch.Error()}, s.c.Now()))
+	}
+	if err != nil {
+		return fmt.Errorf("issue: verify: %w", err)
+	}
+	if err := s.c.Issuances.StoreIssuance(ctx, r, Issuance{License: l, Ref: r.Snapshot.Template.Ref(), EventID: event.ID, At: s.c.Now()}); err != nil {
+		return fmt.Errorf("issue: store: %w", err)
+	}
+	s.c.Log.InfoContext(ctx, "license stored", "order", r.ID, "license", l.ID)
+	return nil
+}
+
+// refused sends an order to review for what the signer says of its evidence; anything else is tried again.
+func (s *Fulfiller) refused(ctx context.Context, r Record, err error) error {
+	var refusal *signer.Error
+	if !errors.As(err, &refusal) || passing(refusal.Code) {
+		return fmt.Errorf("issue: %w", err)
+	}
+	s.c.Log.ErrorContext(ctx, "signer refused", "order", r.ID, "code", string(refusal.Code))
+	return moved(s.c.Issuances.Refuse(ctx, r, refusalWords(refusal), s.c.Now()))
+}
+
+// moved drops ErrMoved: whoever moved the order has enqueued what must follow.
+func moved(err error) error {
+	if errors.Is(err, ErrMoved) {
+		return nil
+	}
+	return err
+}
+
+// mismatchError says that the signer's license is not the order's.
+type mismatchError struct{ what string }
+
+func (e *mismatchError) Error() string {
+	return "The license that came back is not the order's: " + e.what + "."
+}
+
+// verify reads the envelope as the router would and compares it with what the order should issue.
+func (s *Fulfiller) verify(ctx context.Context, r Record, created time.Time, base, envelope []byte) (License, error) {
+	bundle, err := s.c.Catalog.Bundle(ctx)
+	if err != nil {
+		return License{}, err
+	}
+	ring, err := bundle.KeyRing()
+	if err != nil {
+		return License{}, err
+	}
+	signed, err := license.Read(envelope, ring, s.c.Now())
+	if err != nil {
+		return License{}, &mismatchError{"it does not verify"}
+	}
+	var basePayload *license.Payload
+	if base != nil {
+		read, err := license.Read(base, ring, s.c.Now())
+		if err != nil {
+			return License{}, &mismatchError{"its base does not verify"}
+		}
+		p := read.Payload()
+		basePayload = &p
+	}
+	got := signed.Payload()
+	want, err := renderWith(bundle, r.Snapshot, basePayload, created, got.KeyID)
+	if err != nil {
+		return License{}, &mismatchError{"the order cannot be rendered"}
+	}
+	if !samePayload(got, want) {
+		return License{}, &mismatchError{"its claims differ"}
+	}
+	return newLicense(r.Order, got, envelope), nil
+}
+
+func samePayload(a, b license.Payload) bool {
+	x, errX := a.Canonical()
+	y, errY := b.Canonical()
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+func newLicense(o Order, p license.Payload, envelope []byte) License {
+	sum := sha256.Sum256(envelope)
+	return License{
+		ID: p.LicenseID, OrderID: o.ID, OrganizationID: o.OrganizationID, DeploymentID: o.Snapshot.Intent.DeploymentID,
+		DeploymentName: o.DeploymentName, Kind: o.Snapshot.Intent.Kind, BaseLicenseID: o.Snapshot.Intent.BaseID,
+		TemplateName: o.Snapshot.Template.Name, Payload: p, Envelope: envelope, SHA256: hex.EncodeToString(sum[:]),
+	}
+}
+
+// MailStore keeps what was mailed, so that one order sends one mail however often its job runs.
+type MailStore interface {
+	// ReadyMail finds what to say; sent tells that it went out already.
+	ReadyMail(ctx context.Context, orderID string) (m ReadyMail, sent bool, err error)
+	MarkMailed(ctx context.Context, orderID string, at time.Time) error
+}
+
+// SendReadyMail tells the buyer that the license is ready, once.
+func (s *Fulfiller) SendReadyMail(ctx context.Context, orderID string) error {
+	m, sent, err := s.c.Mails.ReadyMail(ctx, orderID)
+	if err != nil || sent {
+		return err
+	}
+	if err := s.c.Mailer.SendReady(ctx, m); err != nil {
+		return fmt.Errorf("ready mail: %w", err)
+	}
+	return s.c.Mails.MarkMailed(ctx, orderID, s.c.Now())
+}

@@ -1,0 +1,113 @@
+package fulfillment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/metrum-ai/licensing-portal/internal/catalog"
+	"github.com/metrum-ai/licensing-portal/internal/trust"
+	"github.com/metrum-ai/licensing-portal/license"
+)
+
+// OrdersConfig is what Orders needs; every field is required.
+type OrdersConfig struct {
+	Store     OrderStore
+	Licenses  LicenseStore
+	Catalog   Bundles
+	Stripe    Stripe
+	Watcher   Watcher
+	PublicURL string // without a slash at the end
+	Now       func() time.Time
+	Random    io.Reader
+	Log       *slog.Logger
+}
+
+// Orders places, pays and shows orders.
+type Orders struct{ c OrdersConfig }
+
+// NewOrders returns the service, or says what is missing.
+func NewOrders(c OrdersConfig) (*Orders, error) {
+	if c.Store == nil || c.Licenses == nil || c.Catalog == nil || c.Stripe == nil || c.Watcher == nil || c.PublicURL == "" ||
+		c.Now == nil || c.Random == nil || c.Log == nil {
+		return nil, errors.New("fulfillment: orders need a store, licenses, catalog, stripe, watcher, public URL, clock, randomness and log")
+	}
+	return &Orders{c}, nil
+}
+
+// Order finds an order of the organization.
+func (s *Orders) Order(ctx context.Context, organizationID, orderID string) (Order, error) {
+	r, err := s.c.Store.Record(ctx, organizationID, orderID)
+	return r.Order, err
+}
+
+// Orders lists the organization's orders, newest first.
+func (s *Orders) Orders(ctx context.Context, organizationID string, p Page) ([]Order, string, error) {
+	return s.c.Store.OrderPage(ctx, organizationID, p)
+}
+
+// Watch answers a channel that receives whenever the order may have changed, until ctx ends.
+func (s *Orders) Watch(ctx context.Context, orderID string) <-chan struct{} {
+	return s.c.Watcher.Watch(ctx, orderID)
+}
+
+// Preview renders what an order would issue now. An issued order's license is the real one.
+func (s *Orders) Preview(ctx context.Context, o Order) (License, error) {
+	if o.LicenseID != "" {
+		return s.c.Licenses.License(ctx, o.OrganizationID, o.LicenseID)
+	}
+	bundle, err := s.c.Catalog.Bundle(ctx)
+	if err != nil {
+		return License{}, err
+	}
+	base, err := s.base(ctx, o.OrganizationID, o.Snapshot.Intent)
+	if err != nil {
+		return License{}, err
+	}
+	payload, err := render(bundle, o.Snapshot, base, s.c.Now())
+	if err != nil {
+		return License{}, err
+	}
+	return License{
+		ID: payload.LicenseID, OrderID: o.ID, OrganizationID: o.OrganizationID, DeploymentID: o.DeploymentID,
+		DeploymentName: o.DeploymentName, Kind: o.Snapshot.Intent.Kind, BaseLicenseID: o.Snapshot.Intent.BaseID,
+		TemplateName: o.Snapshot.Template.Name, Payload: payload,
+	}, nil
+}
+
+// base reads the base that an intent names; nil for a new license.
+func (s *Orders) base(ctx context.Context, organizationID string, i catalog.Intent) (*license.Payload, error) {
+	if i.BaseID == "" {
+		return nil, nil
+	}
+	l, err := s.c.Licenses.License(ctx, organizationID, i.BaseID)
+	if err != nil {
+		return nil, fmt.Errorf("base: %w", err)
+	}
+	return &l.Payload, nil
+}
+
+// render renders what a snapshot issues at a time, with the key that would sign then.
+func render(bundle *trust.Bundle, snapshot Snapshot, base *license.Payload, at time.Time) (license.Payload, error) {
+	key, ok := bundle.SigningKey("license", at, at)
+	if !ok {
+		return license.Payload{}, fmt.Errorf("%w: no key signs now", ErrUnavailable)
+	}
+	return renderWith(bundle, snapshot, base, at, key.ID)
+}
+
+func renderWith(bundle *trust.Bundle, snapshot Snapshot, base *license.Payload, at time.Time, keyID string) (license.Payload, error) {
+	source := catalog.Source{
+		Intent: snapshot.Intent, Template: snapshot.Template, Base: base,
+		FulfillmentKey: snapshot.Intent.OrderID, IssuedAt: at, KeyID: keyID,
+	}
+	if base != nil {
+		if t, ok := bundle.Newest(base.SKU); ok {
+			source.BaseTemplate = &t
+		}
+	}
+	return catalog.Render(source)
+}
