@@ -67,15 +67,20 @@ func (x *tx) expandPath(o object, steps []string, path string) error {
 		o[step] = r.get(id).shown()
 	}
 	sub, isObject := o[step].(object)
+	within := isEmbedded(kind, step)
 	switch {
-	case !isObject && isID:
-		return nil // null
-	case !isObject, len(rest) == 0 && !isID && step != "line_items":
+	case !isID && !within:
 		return cannotExpand(path)
-	case len(rest) == 0:
-		return nil
+	case !isObject || len(rest) == 0:
+		return nil // null, or expanded by now
 	}
 	return x.expandPath(sub, rest, path)
+}
+
+// isEmbedded says whether a field holds an object of its own, so that a path
+// may lead through it.
+func isEmbedded(kind, field string) bool {
+	return kind == kindSession && field == "line_items" || kind == "item" && field == "price"
 }
 
 func cannotExpand(path string) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // The kinds of objects kept, each with a table of its own.
@@ -81,7 +82,7 @@ func openStore(dir string) (*store, error) {
 		return nil, fmt.Errorf("create state directory: %w", err)
 	}
 	db, err := bolt.Open(filepath.Join(dir, "stripesim.db"), 0o600, &bolt.Options{Timeout: 2 * time.Second})
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("open state in %s: another stand-in uses it", dir)
 	}
 	if err != nil {
