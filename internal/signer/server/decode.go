@@ -4,11 +4,15 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/metrum-ai/licensing-portal/internal/signer"
 	"github.com/metrum-ai/licensing-portal/internal/strictjson"
 )
+
+// members are what a request to issue may hold.
+var members = []string{"event", "approval", "base_envelope"}
 
 var errRequest = errors.New("not a request of this verb")
 
@@ -32,11 +36,9 @@ func decodeIssue(data []byte) (signer.IssueRequest, error) {
 	if err != nil {
 		return r, err
 	}
-	for path := range fields {
-		if path == "approval" || strings.HasPrefix(path, "approval\x00") {
-			r.Approval = json.RawMessage("{}") // that there is one is all this signer needs to know
-			delete(fields, path)
-		}
+	if _, ok := fields["approval"]; ok {
+		r.Approval = json.RawMessage("{}") // that there is one is all this signer needs to know
+		delete(fields, "approval")
 	}
 	if r.Event, err = takeEvent(fields, "event\x00"); err != nil {
 		return r, err
@@ -53,14 +55,21 @@ func decodeIssue(data []byte) (signer.IssueRequest, error) {
 	return r, nil
 }
 
-// plainFields lists the request's plain values by path, its elements joined by NUL. Null is as good as absent.
+// plainFields lists the request's plain values by path, its elements joined by NUL. A null member is as good as absent,
+// and whatever an approval holds is listed as one value.
 func plainFields(data []byte) (map[string][]byte, error) {
 	fields := make(map[string][]byte, 4)
 	var path strings.Builder
 	err := strictjson.Walk(data, func(elements [][]byte, raw []byte) error {
 		path.Reset()
-		if len(elements) == 0 && string(raw) != "{}" || len(fields) > 8 {
+		switch {
+		case len(elements) == 0 && string(raw) != "{}" || len(fields) > 8:
 			return errRequest
+		case len(elements) == 1 && string(raw) == "null" && slices.Contains(members, string(elements[0])):
+			return nil
+		case len(elements) > 0 && string(elements[0]) == "approval":
+			fields["approval"] = raw
+			return nil
 		}
 		for n, element := range elements {
 			if element == nil || strings.IndexByte(string(element), 0) >= 0 {
@@ -71,7 +80,7 @@ func plainFields(data []byte) (map[string][]byte, error) {
 			}
 			path.Write(element)
 		}
-		if len(elements) > 0 && string(raw) != "null" {
+		if len(elements) > 0 {
 			fields[path.String()] = raw
 		}
 		return nil
