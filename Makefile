@@ -6,7 +6,7 @@ COMMANDS := ./cmd/portal ./cmd/signer ./cmd/licensectl ./cmd/demo ./examples/rou
 export DEMO_DIR ?= .demo
 export DEMO_PORT ?= 8080
 
-.PHONY: help demo test build generate fmt lint unit e2e cover fuzz bench clean
+.PHONY: help demo test build generate fmt lint unit e2e cover fuzz bench remove-demo clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -67,5 +67,8 @@ bench: ## benchmarks, with allocations
 	@scripts/setup
 	scripts/with-postgres go test -run '^$$' -bench . -benchmem $$(go list $(MODULES) | grep -v '/licensing-portal/e2e')
 
-clean: ## remove what was built; the demo's data stays in $DEMO_DIR
+remove-demo: build ## delete the demo in DEMO_DIR with its orders, licenses and keys
+	@bin/demo -remove
+
+clean: ## remove what was built; a demo's data stays
 	rm -rf bin .build coverage.out
