@@ -85,11 +85,8 @@ const (
 func (x *tx) release(order string, seed uint64) ([]*delivery, error) {
 	var events []string // in order of creation
 	held := map[string][]*delivery{}
-	for _, id := range x.st.deliveries.liveIDs() {
+	for _, id := range x.st.deliveries.liveIDs(func(d *delivery) bool { return d.State == stateHeld }) {
 		d := x.st.deliveries.get(id)
-		if d.State != stateHeld {
-			continue
-		}
 		key := d.Endpoint + " " + d.Event
 		if held[key] == nil {
 			events = append(events, key)

@@ -22,19 +22,19 @@ func sessionWaits(r *record) bool {
 
 // catchUp does what the clock has made due.
 func (x *tx) catchUp() error {
-	t := x.st.objects[kindSession]
 	now := x.now.Unix()
-	for _, id := range t.liveIDs() {
-		row := t.get(id)
-		switch {
-		case row.Body.str("status") == "open" && row.Body.int("expires_at") <= now:
-			if err := x.expire(row.clone()); err != nil {
-				return err
-			}
-		case row.Private.int("settle_at") != 0 && row.Private.int("settle_at") <= now:
-			if err := x.settle(row.clone(), row.Private.flag("settle_ok")); err != nil {
-				return err
-			}
+	isExpired := func(r *record) bool { return r.Body.str("status") == "open" && r.Body.int("expires_at") <= now }
+	isSettled := func(r *record) bool { at := r.Private.int("settle_at"); return at != 0 && at <= now }
+
+	t := x.st.objects[kindSession]
+	for _, id := range t.liveIDs(func(r *record) bool { return isExpired(r) || isSettled(r) }) {
+		r := t.get(id).clone()
+		do := x.expire
+		if isSettled(r) {
+			do = func(r *record) error { return x.settle(r, r.Private.flag("settle_ok")) }
+		}
+		if err := do(r); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -74,11 +74,11 @@ type message struct {
 func (s *Server) dueMessages(inFlight *set) []message {
 	var out []message
 	err := s.update(cause{}, func(x *tx) error {
-		for _, id := range x.st.deliveries.liveIDs() {
+		isDue := func(d *delivery) bool {
+			return d.State == statePending && !d.Next.After(x.now) && !inFlight.has(d.ID) && x.isTurn(d)
+		}
+		for _, id := range x.st.deliveries.liveIDs(isDue) {
 			d := x.st.deliveries.get(id)
-			if d.State != statePending || d.Next.After(x.now) || inFlight.has(id) || !x.isTurn(d) {
-				continue
-			}
 			endpoint := x.st.objects[kindEndpoint].get(d.Endpoint)
 			event := x.st.objects[kindEvent].get(d.Event)
 			if endpoint == nil || endpoint.Body.str("status") != "enabled" {

@@ -3,6 +3,7 @@ package stripesim
 import (
 	"bytes"
 	"embed"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -21,9 +22,10 @@ type pages struct{ t *template.Template }
 
 func newPages() (*pages, error) {
 	t, err := template.New("").Funcs(template.FuncMap{
-		"money": formatMoney,
-		"time":  func(unix int64) string { return time.Unix(unix, 0).UTC().Format("2 Jan 2006, 15:04:05 UTC") },
-		"rfc":   func(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3339) },
+		"money":    formatMoney,
+		"time":     func(unix int64) string { return time.Unix(unix, 0).UTC().Format("2 Jan 2006, 15:04:05 UTC") },
+		"duration": plainDuration,
+		"rfc":      func(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3339) },
 	}).ParseFS(assets, "assets/*.html")
 	if err != nil {
 		return nil, err
@@ -208,6 +210,24 @@ func origin(address string) string {
 	return u.Scheme + "://" + u.Host
 }
 
+// plainDuration writes a duration as the portal's pages do: 14 min 22 s.
+func plainDuration(d time.Duration) string {
+	var parts []string
+	for _, unit := range []struct {
+		name string
+		size time.Duration
+	}{{"h", time.Hour}, {"min", time.Minute}, {"s", time.Second}} {
+		if n := d / unit.size; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d\u00a0%s", n, unit.name))
+			d -= n * unit.size
+		}
+	}
+	if len(parts) == 0 {
+		return "a moment"
+	}
+	return strings.Join(parts, " ")
+}
+
 // front is the front page.
 type front struct {
 	Now       int64
@@ -215,7 +235,6 @@ type front struct {
 	Sessions  []frontSession
 	Events    []eventSummary
 	Endpoints []frontEndpoint
-	Methods   []string
 }
 
 type frontSession struct {

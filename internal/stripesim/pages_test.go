@@ -71,6 +71,9 @@ func TestCheckoutPageOffersWhatTheSessionTakes(t *testing.T) {
 			if got := doc.Find(".total").Text(); c.amount > 0 && got != "$\u00a0250.00" {
 				t.Errorf("total %q", got)
 			}
+			if c.name == "card and bank" && !strings.Contains(doc.Find("form").Text(), "the money arrives after 1\u00a0h.") {
+				t.Errorf("the page does not say when a debit settles: %q", doc.Find("form").Text())
+			}
 			if doc.Find("a#cancel").AttrOr("href", "") != "http://shop.test/orders/o1/cancel" {
 				t.Error("no way back")
 			}

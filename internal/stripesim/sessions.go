@@ -93,6 +93,9 @@ func createSession(x *tx, c *call) (object, error) {
 	setFields(body, p)
 	body["amount_subtotal"], body["amount_total"], body["currency"] = total, total, currency
 	body["url"] = x.s.cfg.PublicURL + "/c/pay/" + id
+	if p.has("customer") {
+		body["customer_creation"] = nil
+	}
 	if total == 0 {
 		body["payment_status"] = "no_payment_required"
 	}

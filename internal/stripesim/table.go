@@ -62,11 +62,13 @@ func (t *table[T]) set(id string, row *T) {
 	}
 }
 
-// liveIDs lists the rows that wait, oldest first.
-func (t *table[T]) liveIDs() []string {
-	out := make([]string, 0, len(t.live))
+// liveIDs lists the waiting rows that keep says yes to, oldest first.
+func (t *table[T]) liveIDs(keep func(*T) bool) []string {
+	var out []string
 	for id := range t.live {
-		out = append(out, id)
+		if keep(t.rows[id]) {
+			out = append(out, id)
+		}
 	}
 	sort.Slice(out, func(i, j int) bool { return t.seq[out[i]] < t.seq[out[j]] })
 	return out
