@@ -154,7 +154,7 @@ func (s *Server) serveRoute(r route, params schema) http.HandlerFunc {
 			if len(key) > 255 {
 				return nil, invalid("", "", "Idempotency keys can be up to 255 characters long.")
 			}
-			digest := sha256.Sum256([]byte(raw))
+			digest := sha256.Sum256([]byte(form.canonical()))
 			c := cause{requestID: requestID, idempotencyKey: key}
 			return s.once(c, req.URL.Path, hex.EncodeToString(digest[:]), func(x *tx) (*answer, error) {
 				values, apiErr := params.decode("", form)

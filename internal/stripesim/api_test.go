@@ -287,6 +287,27 @@ func TestRefusalOfARunCallIsReplayedButABadParameterIsNot(t *testing.T) {
 	h.must(err)
 }
 
+func TestReplayDoesNotMindTheOrderOfParameters(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	for i, body := range []string{"name=Pack&metadata[a]=1&metadata[b]=2", "metadata[b]=2&name=Pack&metadata[a]=1", "name=Pack&metadata[a]=2&metadata[b]=1"} {
+		req, err := http.NewRequest("POST", h.url+"/v1/products", strings.NewReader(body))
+		h.must(err)
+		req.SetBasicAuth(testKey, "")
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Idempotency-Key", "k")
+		resp, err := http.DefaultClient.Do(req)
+		h.must(err)
+		resp.Body.Close()
+		if want := []int{200, 200, 400}[i]; resp.StatusCode != want {
+			t.Errorf("%s: %d, want %d", body, resp.StatusCode, want)
+		}
+		if got := resp.Header.Get("Idempotent-Replayed"); (got == "true") != (i == 1) {
+			t.Errorf("%s: replayed %q", body, got)
+		}
+	}
+}
+
 func TestListsPageThroughEverythingOnce(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)

@@ -121,3 +121,18 @@ func (n *node) names() []string {
 	})
 	return out
 }
+
+// canonical writes the form so that two that mean the same read the same,
+// whatever the order of their parameters.
+func (n *node) canonical() string {
+	if n.text != nil {
+		return strconv.Quote(*n.text)
+	}
+	var b strings.Builder
+	b.WriteByte('{')
+	for _, key := range n.names() {
+		b.WriteString(strconv.Quote(key) + ":" + n.kids[key].canonical() + ",")
+	}
+	b.WriteByte('}')
+	return b.String()
+}

@@ -13,7 +13,7 @@ const keyLife = 24 * time.Hour
 // savedAnswer is the first answer given under an idempotency key.
 type savedAnswer struct {
 	Path      string    `json:"path"`
-	Digest    string    `json:"digest"` // of the parameters, as sent
+	Digest    string    `json:"digest"` // of the parameters, in any order
 	RequestID string    `json:"request_id"`
 	Status    int       `json:"status"`
 	Body      []byte    `json:"body"`
