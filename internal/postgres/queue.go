@@ -9,8 +9,10 @@ import (
 // Queue enqueues jobs inside the transaction of the fact that caused them; jobs.Inserter is the one. The job is seen by a
 // worker once the transaction commits, and never if it does not.
 type Queue interface {
-	// EnqueueEvaluate looks at an order again because of an event, or of another cause named by eventID.
-	EnqueueEvaluate(ctx context.Context, tx pgx.Tx, eventKey string) error
+	// EnqueueEvaluate looks at the order behind a stored event.
+	EnqueueEvaluate(ctx context.Context, tx pgx.Tx, mode, eventID string) error
+	// EnqueueEvaluateOrder looks at an order again because of something else, such as a release by staff.
+	EnqueueEvaluateOrder(ctx context.Context, tx pgx.Tx, orderID string) error
 	// EnqueueIssue asks for the license of a paid order.
 	EnqueueIssue(ctx context.Context, tx pgx.Tx, orderID string, revision int64) error
 	// EnqueueReadyMail sends "your license is ready" of an order.

@@ -1,0 +1,199 @@
+package fulfillment
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/metrum-ai/licensing-portal/internal/catalog"
+	"github.com/metrum-ai/licensing-portal/internal/signer"
+	"github.com/metrum-ai/licensing-portal/internal/trust"
+	"github.com/metrum-ai/licensing-portal/license"
+)
+
+// Restored is everything that one leaf of the signer's log tells.
+type Restored struct {
+	Order          Order // issued, with the snapshot that its evidence and the trust bundle give
+	OwnerID        string
+	DeploymentName string // used where the deployment is not known: the log holds no names
+	Session        Session
+	Event          ReceivedEvent
+	Issuance       Issuance
+}
+
+// RestoreStore refills the database.
+type RestoreStore interface {
+	// Restore stores what is missing of a leaf, in one transaction, and leaves alone what is there. It enqueues nothing.
+	// It tells whether anything was missing.
+	Restore(ctx context.Context, r Restored) (bool, error)
+}
+
+// RestorerConfig is what Restorer needs; every field is required.
+type RestorerConfig struct {
+	Store   RestoreStore
+	Signer  Signer
+	Catalog Bundles
+	Now     func() time.Time
+	Random  io.Reader
+	Log     *slog.Logger
+}
+
+// Restorer refills a lost database from the signer's log: organizations, their owners, deployments, orders, events and the
+// exact bytes of every license. Drafts, names of deployments, members and links are lost with the database.
+type Restorer struct{ c RestorerConfig }
+
+// NewRestorer returns the service, or says what is missing.
+func NewRestorer(c RestorerConfig) (*Restorer, error) {
+	if c.Store == nil || c.Signer == nil || c.Catalog == nil || c.Now == nil || c.Random == nil || c.Log == nil {
+		return nil, errors.New("fulfillment: the restorer needs a store, signer, catalog, clock, randomness and log")
+	}
+	return &Restorer{c}, nil
+}
+
+// RestoreReport is what a restore did.
+type RestoreReport struct{ Read, Restored, Present int }
+
+// Run reads the whole log and restores what is missing. It stops at the first leaf that does not verify. It is safe to repeat.
+func (s *Restorer) Run(ctx context.Context) (RestoreReport, error) {
+	var report RestoreReport
+	bundle, err := s.c.Catalog.Bundle(ctx)
+	if err != nil {
+		return report, err
+	}
+	ring, err := bundle.KeyRing()
+	if err != nil {
+		return report, fmt.Errorf("restore: key ring: %w", err)
+	}
+	for from := uint64(0); ; {
+		page, err := s.c.Signer.Entries(ctx, from)
+		if err != nil {
+			return report, fmt.Errorf("restore: read log: %w", err)
+		}
+		for _, e := range page.Entries {
+			if e.Kind != "issuance" || e.Event == nil {
+				continue
+			}
+			report.Read++
+			leaf, err := s.read(bundle, ring, e)
+			if err != nil {
+				return report, fmt.Errorf("restore: log entry %d: %w", e.Index, err)
+			}
+			fresh, err := s.c.Store.Restore(ctx, leaf)
+			if err != nil {
+				return report, fmt.Errorf("restore: log entry %d: %w", e.Index, err)
+			}
+			if fresh {
+				report.Restored++
+			} else {
+				report.Present++
+			}
+		}
+		if page.Next >= page.Size || page.Next <= from {
+			return report, nil
+		}
+		from = page.Next
+	}
+}
+
+// read verifies a leaf and reads it: its envelope must verify and must be what its evidence renders to.
+func (s *Restorer) read(bundle *trust.Bundle, ring *license.KeyRing, e signer.Entry) (Restored, error) {
+	object := readObject(e.Event.Body)
+	intent, err := catalog.ParseIntent(object.Metadata)
+	if err != nil {
+		return Restored{}, err
+	}
+	template, ok := bundle.Template(intent.Template)
+	if !ok {
+		return Restored{}, fmt.Errorf("template %s is not in the trust bundle", intent.Template)
+	}
+	event, err := readEvent(e, object)
+	if err != nil {
+		return Restored{}, err
+	}
+	snapshot := Snapshot{Template: template, Intent: intent, Currency: template.Price.Currency, Total: template.Price.UnitAmount * int64(intent.Quantity)}
+	payload, base, err := s.verified(ring, e)
+	if err != nil {
+		return Restored{}, err
+	}
+	want, err := renderWith(bundle, snapshot, base, event.Created, payload.KeyID)
+	if err != nil {
+		return Restored{}, err
+	}
+	if payload.LicenseID != e.LicenseID || e.FulfillmentKey != intent.OrderID || !samePayload(payload, want) {
+		return Restored{}, errors.New("the license is not what its evidence renders to")
+	}
+	owner, err := NewID("usr_", s.c.Now(), s.c.Random)
+	if err != nil {
+		return Restored{}, err
+	}
+	email := strings.ToLower(cmp.Or(object.CustomerEmail, object.CustomerDetails.Email))
+	if email == "" {
+		return Restored{}, errors.New("the evidence names no buyer")
+	}
+	o := Order{
+		ID: intent.OrderID, OrganizationID: intent.CustomerID, DeploymentID: intent.DeploymentID, DeploymentName: intent.DeploymentID,
+		BuyerEmail: email, State: StateIssued, Snapshot: snapshot, LicenseID: payload.LicenseID, Attempt: 1,
+		CreatedAt: time.Unix(object.Created, 0).UTC(), SubmittedAt: time.Unix(object.Created, 0).UTC(), PaidAt: event.Created,
+		IssuedAt: e.LoggedAt, UpdatedAt: e.LoggedAt,
+	}
+	return Restored{
+		Order: o, OwnerID: owner, DeploymentName: intent.DeploymentID, Event: event,
+		Session:  restoredSession(object, event, snapshot),
+		Issuance: Issuance{License: newLicense(o, payload, []byte(e.Envelope)), Ref: intent.Template, EventID: event.ID, At: e.LoggedAt},
+	}, nil
+}
+
+func (s *Restorer) verified(ring *license.KeyRing, e signer.Entry) (license.Payload, *license.Payload, error) {
+	l, err := license.Read([]byte(e.Envelope), ring, s.c.Now())
+	if err != nil {
+		return license.Payload{}, nil, err
+	}
+	if e.BaseEnvelope == "" {
+		return l.Payload(), nil, nil
+	}
+	read, err := license.Read([]byte(e.BaseEnvelope), ring, s.c.Now())
+	if err != nil {
+		return license.Payload{}, nil, fmt.Errorf("base: %w", err)
+	}
+	base := read.Payload()
+	return l.Payload(), &base, nil
+}
+
+// readEvent reads what the inbox keeps of an event that the signer accepted.
+func readEvent(e signer.Entry, object eventObject) (ReceivedEvent, error) {
+	var head struct {
+		ID         string `json:"id"`
+		Type       string `json:"type"`
+		APIVersion string `json:"api_version"`
+		Created    int64  `json:"created"`
+		Livemode   bool   `json:"livemode"`
+	}
+	if err := json.Unmarshal(e.Event.Body, &head); err != nil {
+		return ReceivedEvent{}, fmt.Errorf("evidence: %w", err)
+	}
+	if head.ID == "" || object.ID == "" || head.Created <= 0 {
+		return ReceivedEvent{}, errors.New("evidence without event ID, session ID or time")
+	}
+	return ReceivedEvent{
+		Mode: modeName(head.Livemode), ID: head.ID, Type: head.Type, APIVersion: head.APIVersion, ObjectID: object.ID,
+		PaymentStatus: object.PaymentStatus, Reference: object.ClientReferenceID, Created: time.Unix(head.Created, 0).UTC(),
+		ReceivedAt: e.LoggedAt, Body: e.Event.Body, SignatureHeader: e.Event.SignatureHeader, Outcome: "restored",
+	}, nil
+}
+
+// restoredSession is the session as the evidence has it; the portal asks Stripe again where it matters.
+func restoredSession(o eventObject, e ReceivedEvent, snapshot Snapshot) Session {
+	return Session{
+		ID: o.ID, Livemode: e.Mode == "live", Mode: "payment", Status: "complete", PaymentStatus: o.PaymentStatus,
+		Currency: strings.ToUpper(o.Currency), AmountSubtotal: o.AmountSubtotal, AmountTotal: o.AmountTotal,
+		LookupKey: snapshot.Template.LookupKey(), Quantity: int64(snapshot.Intent.Quantity), ClientReferenceID: o.ClientReferenceID,
+		Metadata: o.Metadata, PaymentIntentID: o.PaymentIntent, StripeCustomer: o.Customer,
+		CreatedAt: time.Unix(o.Created, 0).UTC(), ExpiresAt: time.Unix(o.ExpiresAt, 0).UTC(),
+	}
+}

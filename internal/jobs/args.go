@@ -1,0 +1,76 @@
+// Package jobs runs the portal's background work on River: evaluate, issue, mail and reconcile. A job carries IDs only and
+// is safe to run twice; what it does is the services' matter. Jobs are inserted in the transaction of their cause.
+package jobs
+
+import (
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// attempts is how often a job is tried before reconciliation or staff take over: with waits of at most a minute, a day.
+const attempts = 1500
+
+// EvaluateArgs looks at an order again: the one behind an event, or the one named.
+type EvaluateArgs struct {
+	Mode    string `json:"mode,omitempty"`
+	EventID string `json:"event_id,omitempty"`
+	OrderID string `json:"order_id,omitempty"`
+}
+
+// Kind implements river.JobArgs.
+func (EvaluateArgs) Kind() string { return "evaluate" }
+
+// IssueArgs asks for the license of an order that was paid at a revision.
+type IssueArgs struct {
+	OrderID  string `json:"order_id" river:"unique"`
+	Revision int64  `json:"revision" river:"unique"`
+}
+
+// Kind implements river.JobArgs.
+func (IssueArgs) Kind() string { return "issue" }
+
+// InsertOpts keeps one issue job alive for each revision of an order; one that has ended does not stop the next.
+func (IssueArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
+	}}}
+}
+
+// ReadyMailArgs tells a buyer that the license is ready.
+type ReadyMailArgs struct {
+	OrderID string `json:"order_id"`
+}
+
+// Kind implements river.JobArgs.
+func (ReadyMailArgs) Kind() string { return "ready_mail" }
+
+// SignInMailArgs mails the link and code of a sign-in.
+type SignInMailArgs struct {
+	SignInID string `json:"sign_in_id"`
+}
+
+// Kind implements river.JobArgs.
+func (SignInMailArgs) Kind() string { return "sign_in_mail" }
+
+// ReconcileArgs compares open orders with Stripe.
+type ReconcileArgs struct{}
+
+// Kind implements river.JobArgs.
+func (ReconcileArgs) Kind() string { return "reconcile" }
+
+// InsertOpts tries a pass once: the next one is soon.
+func (ReconcileArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
+
+// retryPolicy waits 1, 2, 4 … seconds between tries, a minute at most.
+type retryPolicy struct{}
+
+// NextRetry implements river.ClientRetryPolicy.
+func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
+	wait := time.Minute
+	if tried := len(job.Errors); tried < 6 {
+		wait = time.Second << tried
+	}
+	return time.Now().Add(wait)
+}

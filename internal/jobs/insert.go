@@ -1,0 +1,75 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+)
+
+// Inserter inserts jobs inside the transaction of their cause. It is safe for concurrent use.
+//
+// A job of the webhook is inserted without NOTIFY, whose lock would serialize every webhook's commit; workers find it by
+// polling, or are woken by Wake. The others announce themselves.
+type Inserter struct {
+	loud  *river.Client[pgx.Tx]
+	quiet *river.Client[pgx.Tx]
+}
+
+// neverNotify is longer than any process lives: River announces at most one insert in so long.
+const neverNotify = 100 * 365 * 24 * time.Hour
+
+// NewInserter returns an inserter for the job tables in schema of pool's database.
+func NewInserter(pool *pgxpool.Pool, schema string, log *slog.Logger) (*Inserter, error) {
+	client := func(cooldown time.Duration) (*river.Client[pgx.Tx], error) {
+		return river.NewClient(riverpgxv5.New(pool), &river.Config{
+			Schema: schema, Logger: log, MaxAttempts: attempts, FetchCooldown: cooldown, FetchPollInterval: cooldown,
+		})
+	}
+	loud, err := client(river.FetchCooldownMin)
+	if err != nil {
+		return nil, fmt.Errorf("jobs: %w", err)
+	}
+	quiet, err := client(neverNotify)
+	if err != nil {
+		return nil, fmt.Errorf("jobs: %w", err)
+	}
+	return &Inserter{loud: loud, quiet: quiet}, nil
+}
+
+// EnqueueEvaluate looks at the order behind a stored event.
+func (i *Inserter) EnqueueEvaluate(ctx context.Context, tx pgx.Tx, mode, eventID string) error {
+	return insert(ctx, i.quiet, tx, EvaluateArgs{Mode: mode, EventID: eventID})
+}
+
+// EnqueueEvaluateOrder looks at an order again.
+func (i *Inserter) EnqueueEvaluateOrder(ctx context.Context, tx pgx.Tx, orderID string) error {
+	return insert(ctx, i.loud, tx, EvaluateArgs{OrderID: orderID})
+}
+
+// EnqueueIssue asks for the license of a paid order.
+func (i *Inserter) EnqueueIssue(ctx context.Context, tx pgx.Tx, orderID string, revision int64) error {
+	return insert(ctx, i.loud, tx, IssueArgs{OrderID: orderID, Revision: revision})
+}
+
+// EnqueueReadyMail tells the buyer of an order that the license is ready.
+func (i *Inserter) EnqueueReadyMail(ctx context.Context, tx pgx.Tx, orderID string) error {
+	return insert(ctx, i.loud, tx, ReadyMailArgs{OrderID: orderID})
+}
+
+// EnqueueSignInMail mails the link and code of a sign-in.
+func (i *Inserter) EnqueueSignInMail(ctx context.Context, tx pgx.Tx, signInID string) error {
+	return insert(ctx, i.loud, tx, SignInMailArgs{SignInID: signInID})
+}
+
+func insert(ctx context.Context, c *river.Client[pgx.Tx], tx pgx.Tx, args river.JobArgs) error {
+	if _, err := c.InsertTx(ctx, tx, args, nil); err != nil {
+		return fmt.Errorf("enqueue %s: %w", args.Kind(), err)
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+	"github.com/metrum-ai/licensing-portal/license"
+)
+
+// selectLicense reads a license with where it stands in its lineage: the newest of those that build on it, directly or not,
+// and whether its deployment has a newer one at all.
+const selectLicense = `
+SELECT i.license_id, i.order_id, i.organization_id, i.deployment_id, d.name, i.kind, coalesce(i.base_license_id, ''), i.template_name,
+       i.envelope, i.sha256, i.stored_at, m.installed_at, m.first_downloaded_at, coalesce(s.license_id, ''), s.issued_at,
+       NOT EXISTS (SELECT 1 FROM issuances n WHERE n.deployment_id = i.deployment_id AND (n.stored_at, n.license_id) > (i.stored_at, i.license_id))
+FROM issuances i
+JOIN deployments d ON d.id = i.deployment_id
+LEFT JOIN license_marks m ON m.license_id = i.license_id
+LEFT JOIN LATERAL (
+    WITH RECURSIVE later AS (
+        SELECT license_id, issued_at, stored_at FROM issuances WHERE base_license_id = i.license_id
+        UNION
+        SELECT n.license_id, n.issued_at, n.stored_at FROM issuances n JOIN later ON n.base_license_id = later.license_id)
+    SELECT license_id, issued_at FROM later ORDER BY stored_at DESC, license_id DESC LIMIT 1) s ON true `
+
+func scanLicense(row pgx.Row) (fulfillment.License, error) {
+	var l fulfillment.License
+	err := row.Scan(&l.ID, &l.OrderID, &l.OrganizationID, &l.DeploymentID, &l.DeploymentName, &l.Kind, &l.BaseLicenseID, &l.TemplateName,
+		&l.Envelope, &l.SHA256, moment{&l.StoredAt}, moment{&l.InstalledAt}, moment{&l.DownloadedAt}, &l.SupersededBy, moment{&l.SupersededAt}, &l.Newest)
+	if err != nil {
+		return l, notFound(err)
+	}
+	// The file was verified before it was stored; here its claims are only shown.
+	var file struct {
+		Payload license.Payload `json:"payload"`
+	}
+	if err := json.Unmarshal(l.Envelope, &file); err != nil {
+		return l, fmt.Errorf("stored license %s: %w", l.ID, err)
+	}
+	l.Payload = file.Payload
+	return l, nil
+}
+
+func (s *Fulfillment) licenses(ctx context.Context, sql string, args ...any) ([]fulfillment.License, error) {
+	rows, err := s.pool.Query(ctx, selectLicense+sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (fulfillment.License, error) { return scanLicense(row) })
+}
+
+// License finds a license of an organization.
+func (s *Fulfillment) License(ctx context.Context, organizationID, licenseID string) (fulfillment.License, error) {
+	return scanLicense(s.pool.QueryRow(ctx, selectLicense+"WHERE i.license_id = $1 AND i.organization_id = $2", licenseID, organizationID))
+}
+
+// LicensePage lists an organization's licenses, newest first.
+func (s *Fulfillment) LicensePage(ctx context.Context, organizationID string, f fulfillment.LicenseFilter, p fulfillment.Page, now time.Time) ([]fulfillment.License, string, error) {
+	c, err := decodeCursor(p)
+	if err != nil {
+		return nil, "", err
+	}
+	where := map[fulfillment.LicenseFilter]string{
+		fulfillment.FilterCurrent: "AND i.expires_at > $5 AND NOT EXISTS (SELECT 1 FROM issuances b WHERE b.base_license_id = i.license_id)",
+		fulfillment.FilterExpired: "AND i.expires_at <= $5",
+	}[f]
+	if where == "" {
+		where = "AND $5::timestamptz IS NOT NULL"
+	}
+	list, err := s.licenses(ctx, `WHERE i.organization_id = $1 AND (i.stored_at, i.license_id) < ($2, $3) `+where+`
+		ORDER BY i.stored_at DESC, i.license_id DESC LIMIT $4`, organizationID, c.at, c.id, pageRows+1, now)
+	if err != nil || len(list) <= pageRows {
+		return list, "", err
+	}
+	last := list[pageRows-1]
+	return list[:pageRows], encodeCursor(last.StoredAt, last.ID), nil
+}
+
+// lineageRows bounds a deployment's history; a customer who renews monthly fills it in eight years.
+const lineageRows = 100
+
+// Lineage lists the licenses of a deployment, newest first, the newest hundred.
+func (s *Fulfillment) Lineage(ctx context.Context, organizationID, deploymentID string) ([]fulfillment.License, error) {
+	return s.licenses(ctx, "WHERE i.deployment_id = $1 AND i.organization_id = $2 ORDER BY i.stored_at DESC, i.license_id DESC LIMIT $3",
+		deploymentID, organizationID, lineageRows)
+}
+
+// Deployments lists an organization's deployments by name, at most a thousand.
+func (s *Fulfillment) Deployments(ctx context.Context, organizationID string) ([]fulfillment.Deployment, error) {
+	rows, err := s.pool.Query(ctx, "SELECT id, name, created_at FROM deployments WHERE organization_id = $1 ORDER BY lower(name), id LIMIT 1000", organizationID)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (fulfillment.Deployment, error) {
+		var d fulfillment.Deployment
+		err := row.Scan(&d.ID, &d.Name, moment{&d.CreatedAt})
+		return d, err
+	})
+}
+
+// NoteDownload counts a download by a member.
+func (s *Fulfillment) NoteDownload(ctx context.Context, organizationID, licenseID, userID string, at time.Time) error {
+	return s.inTx(ctx, func(tx pgx.Tx) error {
+		if err := markDownloaded(ctx, tx, organizationID, licenseID, at); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO downloads (license_id, at, user_id) VALUES ($1, $2, $3)", licenseID, at, userID)
+		return err
+	})
+}
+
+// markDownloaded counts a download and tells the order's page of the first one.
+func markDownloaded(ctx context.Context, tx pgx.Tx, organizationID, licenseID string, at time.Time) error {
+	var orderID string
+	var first bool
+	err := tx.QueryRow(ctx, `WITH mine AS (SELECT license_id, order_id FROM issuances WHERE license_id = $1 AND organization_id = $2),
+		marked AS (INSERT INTO license_marks AS m (license_id, first_downloaded_at, downloads) SELECT license_id, $3, 1 FROM mine
+			ON CONFLICT (license_id) DO UPDATE SET first_downloaded_at = coalesce(m.first_downloaded_at, $3), downloads = m.downloads + 1
+			RETURNING downloads)
+		SELECT mine.order_id, marked.downloads = 1 FROM mine, marked`, licenseID, organizationID, at).Scan(&orderID, &first)
+	if err != nil || !first {
+		return notFound(err)
+	}
+	return announce(ctx, tx, orderID)
+}
+
+// NoteInstalled marks a license installed at a time; the zero time takes the mark away.
+func (s *Fulfillment) NoteInstalled(ctx context.Context, organizationID, licenseID string, at time.Time) error {
+	tag, err := s.pool.Exec(ctx, `INSERT INTO license_marks (license_id, installed_at)
+		SELECT license_id, $3 FROM issuances WHERE license_id = $1 AND organization_id = $2
+		ON CONFLICT (license_id) DO UPDATE SET installed_at = excluded.installed_at`, licenseID, organizationID, optionalTime(at))
+	if err != nil {
+		return err
+	}
+	if tag.RowsAffected() == 0 {
+		return fulfillment.ErrNotFound
+	}
+	return nil
+}
