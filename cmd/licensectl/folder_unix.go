@@ -19,7 +19,10 @@ func (f folder) lock() (unlock func(), err error) {
 	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, errors.Join(fmt.Errorf("another installation is under way in %s", f.path), dir.Close())
 	}
-	return func() { _ = dir.Close() }, nil // closing gives the lock back
+	return func() {
+		_ = syscall.Flock(int(dir.Fd()), syscall.LOCK_UN)
+		_ = dir.Close()
+	}, nil
 }
 
 func owner(info fs.FileInfo) (uid, gid int, ok bool) {
