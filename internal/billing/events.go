@@ -1,0 +1,62 @@
+package billing
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/stripe/stripe-go/v76"
+)
+
+const pageSize = 100
+
+// provesPayment reports whether events of a type can prove a checkout paid.
+func provesPayment(t stripe.EventType) bool {
+	return t == stripe.EventTypeCheckoutSessionCompleted || t == stripe.EventTypeCheckoutSessionAsyncPaymentSucceeded
+}
+
+// PaidEventIDs lists the events that may prove a session paid, oldest first; see fulfillment.Stripe. Listed events are
+// rendered in the account's API version, so nothing but type and object ID is taken from them.
+func (c *Client) PaidEventIDs(ctx context.Context, sessionID string, since time.Time) ([]string, error) {
+	p := &stripe.EventListParams{CreatedRange: &stripe.RangeQueryParams{GreaterThanOrEqual: since.Unix()}}
+	p.Context = ctx
+	p.Limit = stripe.Int64(pageSize)
+	p.Types = stripe.StringSlice([]string{
+		string(stripe.EventTypeCheckoutSessionCompleted), string(stripe.EventTypeCheckoutSessionAsyncPaymentSucceeded),
+	})
+	type found struct {
+		id      string
+		created int64
+	}
+	var list []found
+	events := c.events.List(p)
+	for events.Next() {
+		e := events.Event()
+		if e.Data == nil || !provesPayment(e.Type) || e.Data.Object["id"] != sessionID {
+			continue
+		}
+		list = append(list, found{e.ID, e.Created})
+	}
+	if err := events.Err(); err != nil {
+		return nil, c.fail(ctx, "list events", err)
+	}
+	slices.SortFunc(list, func(a, b found) int {
+		return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.id, b.id))
+	})
+	ids := make([]string, len(list))
+	for i, e := range list {
+		ids[i] = e.id
+	}
+	return ids, nil
+}
+
+// RetryEvent asks Stripe to deliver an event to the webhook endpoint again, as Stripe's own command line does; the SDK has
+// no method for it. It works for 30 days. Each call asks anew.
+func (c *Client) RetryEvent(ctx context.Context, eventID string) error {
+	path := stripe.FormatURLPath("/v1/events/%s/retry", eventID)
+	if err := c.backend.Call("POST", path, c.key, &stripe.EventParams{Params: stripe.Params{Context: ctx}}, &stripe.APIResource{}); err != nil {
+		return c.fail(ctx, "retry event", err)
+	}
+	return nil
+}
