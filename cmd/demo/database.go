@@ -27,7 +27,7 @@ type database struct {
 
 func startDatabase(ctx context.Context, dir string, log *slog.Logger) (*database, error) {
 	d := &database{
-		cfg: localpg.Config{Dir: filepath.Join(dir, "postgres"), Logger: log}, log: log, stop: make(chan struct{}),
+		cfg: localpg.Config{Dir: filepath.Join(dir, postgresDir), Logger: log}, log: log, stop: make(chan struct{}),
 	}
 	cluster, err := localpg.Start(ctx, d.cfg)
 	if err != nil {

@@ -20,7 +20,7 @@ type mail struct {
 }
 
 func startMail(listeners []net.Listener, dir string, log *slog.Logger) (*mail, error) {
-	catcher, err := mailcatcher.New(mailcatcher.Config{Dir: filepath.Join(dir, "mail"), Logger: log})
+	catcher, err := mailcatcher.New(mailcatcher.Config{Dir: filepath.Join(dir, mailDir), Logger: log})
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func (s *stack) result() result {
 		RouterAdminPassword: s.secrets.RouterPassword, RouterToken: s.secrets.RouterToken,
 		RouterFingerprint: fingerprint, SignerIsolated: s.noNetwork && s.place.Signer != nil,
 		SignerConfig: s.place.SignerFile("signer.json"),
-		PIDDir:       filepath.Join(s.o.dir, "pids"), LogDir: filepath.Join(s.o.dir, "logs"),
+		PIDDir:       filepath.Join(s.o.dir, pidDir), LogDir: filepath.Join(s.o.dir, logDir),
 	}
 }
 

@@ -26,8 +26,15 @@ const (
 	stopLimit  = 20 * time.Second // how long all of them may
 )
 
-// foundedFile marks that keys, bundle and the signer's log were made.
-const foundedFile = "founded"
+const (
+	// foundedFile marks that keys, bundle and the signer's log were made.
+	foundedFile = "founded"
+	logDir      = "logs"
+	pidDir      = "pids"
+	mailDir     = "mail"
+	stripeDir   = "stripe"
+	postgresDir = "postgres"
+)
 
 // stack is everything that the demo runs.
 type stack struct {
@@ -48,7 +55,7 @@ type stack struct {
 
 // remove deletes a demo that does not run.
 func remove(o options, stdout io.Writer) error {
-	if _, err := os.Stat(o.dir); errors.Is(err, os.ErrNotExist) {
+	if !place.Exists(o.dir) {
 		fmt.Fprintf(stdout, "there is no demo in %s\n", o.dir)
 		return nil
 	}
@@ -56,10 +63,10 @@ func remove(o options, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := localpg.Remove(filepath.Join(o.dir, "postgres")); err != nil {
+	if err := localpg.Remove(filepath.Join(o.dir, postgresDir)); err != nil {
 		return errors.Join(err, p.Close())
 	}
-	if err := p.Remove(); err != nil {
+	if err := p.Remove(foundedFile, logDir, pidDir, mailDir, stripeDir, founding.RootKeysDir, secretsFile, resultFile); err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, "removed the demo in %s\n", o.dir)
@@ -76,7 +83,11 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if err := removeResult(o.dir); err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log, logFile, err := openLog(o.dir, stderr)
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()
 	s := &stack{o: o, log: log, place: p, databaseURL: o.databaseURL}
 	defer s.stop()
 	fmt.Fprintf(stdout, "starting the demo in %s ...\n", nearby(o.dir))
@@ -92,6 +103,22 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	s.stop()
 	fmt.Fprintln(stdout, "stopped")
 	return nil
+}
+
+// openLog logs to the demo's own file, and what the user should see to stderr
+// as well.
+func openLog(dir string, stderr io.Writer) (*slog.Logger, *os.File, error) {
+	if err := os.MkdirAll(filepath.Join(dir, logDir), 0o700); err != nil {
+		return nil, nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, logDir, "demo.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	return slog.New(slog.NewMultiHandler(
+		slog.NewTextHandler(f, nil),
+		slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}),
+	)), f, nil
 }
 
 // start brings everything up, side by side what does not need each other.
@@ -150,7 +177,7 @@ func (s *stack) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	s.sup, err = supervise.New(supervise.Config{
-		PIDDir: filepath.Join(s.o.dir, "pids"), LogDir: filepath.Join(s.o.dir, "logs"), StopLimit: childLimit, Logger: s.log,
+		PIDDir: filepath.Join(s.o.dir, pidDir), LogDir: filepath.Join(s.o.dir, logDir), StopLimit: childLimit, Logger: s.log,
 	})
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ type stripeStandIn struct {
 func startStripe(listeners []net.Listener, o options, s secrets, log *slog.Logger) (*stripeStandIn, error) {
 	cfg := stripesim.Config{
 		PublicURL: o.stripeURL(), APIKey: s.StripeAPIKey, AccountID: stripeAccount,
-		Dir: filepath.Join(o.dir, "stripe"), Logger: log,
+		Dir: filepath.Join(o.dir, stripeDir), Logger: log,
 	}
 	webhook := o.portalURL() + webhookPath
 	if err := moveEndpoint(cfg, webhook); err != nil {

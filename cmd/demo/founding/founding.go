@@ -35,6 +35,10 @@ const (
 	// Threshold is how many root holders must sign a bundle.
 	Threshold = 2
 
+	// RootKeysDir is where the root holders' keys are, in the demo's own
+	// directory.
+	RootKeysDir = "root-keys"
+
 	bundleFile  = "trust.json"
 	keyRingFile = "keys.json"
 	rootsFile   = "root-keys.pub"
@@ -49,13 +53,13 @@ var rootNames = []string{"root-a", "root-b"}
 
 // Vendor is what was made.
 type Vendor struct {
-	Roots             []string // the root holders' public keys, a line each, as OpenSSH writes them
-	Bundle            string   // path of the trust bundle, its signatures beside it
-	KeyRing           string   // path of the key ring for routers and licensectl
-	LicenseKey        string   // paths of private keys that the signer alone may read
-	RevocationKey     string
-	LogKey            string
-	ThresholdOfRoots  int
+	Roots         []string // the root holders' public keys, a line each, as OpenSSH writes them
+	Bundle        string   // path of the trust bundle, its signatures beside it
+	KeyRing       string   // path of the key ring for routers and licensectl
+	LicenseKey    string   // paths of private keys that the signer alone may read
+	RevocationKey string
+	LogKey        string
+
 	rootDir, stageDir string
 }
 
@@ -70,8 +74,7 @@ func vendor(p *place.Place) *Vendor {
 	return &Vendor{
 		Bundle: p.TrustFile(bundleFile), KeyRing: p.TrustFile(keyRingFile),
 		LicenseKey: p.SignerFile("license.pem"), RevocationKey: p.SignerFile("revocation.pem"), LogKey: p.SignerFile("log.pem"),
-		ThresholdOfRoots: Threshold,
-		rootDir:          filepath.Join(p.Dir, "root-keys"), stageDir: p.Dir,
+		rootDir: filepath.Join(p.Dir, RootKeysDir), stageDir: p.Dir,
 	}
 }
 
@@ -195,13 +198,13 @@ func (v *Vendor) rootKey(p *place.Place, name string, random io.Reader) (ssh.Sig
 	if err != nil {
 		return nil, fmt.Errorf("founding: %w", err)
 	}
-	if _, err := p.PutOwn(filepath.Join("root-keys", name), pem.EncodeToMemory(block)); err != nil {
+	if _, err := p.PutOwn(filepath.Join(RootKeysDir, name), pem.EncodeToMemory(block)); err != nil {
 		return nil, err
 	}
 	signer, err := ssh.NewSignerFromKey(private)
 	if err != nil {
 		return nil, fmt.Errorf("founding: %w", err)
 	}
-	_, err = p.PutOwn(filepath.Join("root-keys", name+".pub"), ssh.MarshalAuthorizedKey(signer.PublicKey()))
+	_, err = p.PutOwn(filepath.Join(RootKeysDir, name+".pub"), ssh.MarshalAuthorizedKey(signer.PublicKey()))
 	return signer, err
 }

@@ -20,6 +20,8 @@ const (
 	dirStage    = "stage"  // the caller: where files are made
 )
 
+var ownDirs = []string{dirPrograms, dirSigner, dirTrust, dirSocket, dirPortal, dirRouter, dirStage}
+
 // SignerFile is the path of a file that the signer alone may read.
 func (p *Place) SignerFile(name string) string { return filepath.Join(p.Root, dirSigner, name) }
 

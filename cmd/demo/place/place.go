@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -106,16 +107,30 @@ func Open(dir string) (_ *Place, err error) {
 // Close lets go of the place.
 func (p *Place) Close() error { return p.lock.Close() }
 
-// Remove deletes the place and everything in it. The place must be open, and is
-// closed by it.
-func (p *Place) Remove() error {
+// Exists reports whether a demo was made in the directory.
+func Exists(dir string) bool {
+	_, found, err := readRecord(dir)
+	return found && err == nil
+}
+
+// Remove deletes what the place made, and the named files and directories that
+// its user put beside. What else is in the directory stays, and then the
+// directory does. The place must be open, and is closed by it.
+func (p *Place) Remove(names ...string) error {
 	defer p.lock.Close()
 	if p.Root != p.Dir {
 		if err := os.RemoveAll(p.Root); err != nil {
 			return fmt.Errorf("place: %w", err)
 		}
 	}
-	if err := os.RemoveAll(p.Dir); err != nil {
+	// The record goes last: a removal that was interrupted can be repeated.
+	names = append(append(slices.Clone(ownDirs), names...), lockFile, recordFile)
+	for _, name := range names {
+		if err := os.RemoveAll(filepath.Join(p.Dir, name)); err != nil {
+			return fmt.Errorf("place: %w", err)
+		}
+	}
+	if err := os.Remove(p.Dir); err != nil && !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("place: %w", err)
 	}
 	return nil

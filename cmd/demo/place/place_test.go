@@ -44,6 +44,44 @@ func TestADirectoryHoldsOneRunningDemo(t *testing.T) {
 	}
 }
 
+func TestRemovingLeavesWhatIsNotTheDemos(t *testing.T) {
+	t.Parallel()
+	for _, foreign := range []bool{false, true} {
+		dir := filepath.Join(t.TempDir(), ".demo")
+		if place.Exists(dir) {
+			t.Error("a demo exists before it was made")
+		}
+		p, err := place.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.PutOwn("ours", nil); err != nil {
+			t.Fatal(err)
+		}
+		if foreign {
+			if err := os.WriteFile(filepath.Join(dir, "theirs"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !place.Exists(dir) {
+			t.Error("no demo exists although it was made")
+		}
+		if err := p.Remove("ours"); err != nil {
+			t.Fatal(err)
+		}
+		left, err := os.ReadDir(dir)
+		switch {
+		case foreign && (err != nil || len(left) != 1 || left[0].Name() != "theirs"):
+			t.Errorf("left: %v, %v", left, err)
+		case !foreign && !errors.Is(err, os.ErrNotExist):
+			t.Errorf("the directory is still there: %v, %v", left, err)
+		}
+		if _, err := os.Stat(p.Root); p.Root != p.Dir && !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there", p.Root)
+		}
+	}
+}
+
 func TestTwoDemosShareNoDirectory(t *testing.T) {
 	t.Parallel()
 	a, b := open(t, filepath.Join(t.TempDir(), "a")), open(t, filepath.Join(t.TempDir(), "b"))

@@ -94,7 +94,7 @@ func (w *watched) keep(p *process) {
 			p = nil
 			continue
 		}
-		w.s.cfg.Logger.Info("child started again", "name", w.child.Name, "pid", p.pid())
+		w.s.cfg.Logger.Warn("child started again", "name", w.child.Name, "pid", p.pid())
 	}
 }
 
