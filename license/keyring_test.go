@@ -91,9 +91,27 @@ func TestKeyRingHoldsBoundedNumberOfKeys(t *testing.T) {
 	if _, err := NewKeyRing(keys...); err == nil {
 		t.Errorf("%d keys are accepted", len(keys))
 	}
-	file := `{"keys":[` + strings.Repeat(`{},`, MaxKeys) + `{}]}`
-	if _, err := ParseKeyRing([]byte(file)); err == nil {
-		t.Error("a file of too many keys is accepted")
+	one := `{"key_id":"k","algorithm":"ed25519","public_key_base64":"` + base64.StdEncoding.EncodeToString(testKey(1)) + `"}`
+	file := `{"keys":[` + strings.Repeat(one+",", MaxKeys) + one + `]}`
+	if _, err := ParseKeyRing([]byte(file)); err == nil || !strings.Contains(err.Error(), "too many keys") {
+		t.Errorf("a file of too many keys: %v", err)
+	}
+}
+
+func TestKeyTimesAreWholeSeconds(t *testing.T) {
+	t.Parallel()
+	for _, k := range []Key{
+		{ID: "k", Public: testKey(1), NotBefore: time.Unix(0, 1)},
+		{ID: "k", Public: testKey(1), NotAfter: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+	} {
+		if _, err := NewKeyRing(k); err == nil {
+			t.Errorf("%v to %v is accepted", k.NotBefore, k.NotAfter)
+		}
+	}
+	here := time.Date(2026, 1, 1, 2, 0, 0, 0, time.FixedZone("", 7200))
+	ring, err := NewKeyRing(Key{ID: "k", Public: testKey(1), NotBefore: here})
+	if err != nil || ring.Keys()[0].NotBefore != here.UTC() {
+		t.Errorf("a time in another zone: %v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package license
 
 import (
 	"crypto/ed25519"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -153,6 +154,18 @@ func TestEveryMemberSurvivesWritingAndReading(t *testing.T) {
 	copied.Deployment.AllowedEnvironments[0], copied.Deployment.AllowedInstanceFingerprints[0] = "x", "x"
 	if got := l.Payload(); !reflect.DeepEqual(got, p) {
 		t.Error("a caller can change a license through its payload")
+	}
+}
+
+func TestLimitsAreShownAsTheyAreSigned(t *testing.T) {
+	t.Parallel()
+	for want, l := range map[string]Limits{
+		`{}`: {},
+		`{"allowed_skins":["openai-chat"],"max_callers":3,"window_tokens":7}`: {WindowTokens: 7, MaxCallers: 3, AllowedSkins: []string{"openai-chat"}},
+	} {
+		if got, err := json.Marshal(l); err != nil || string(got) != want {
+			t.Errorf("%s %v, want %s", got, err, want)
+		}
 	}
 }
 

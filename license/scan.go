@@ -10,7 +10,7 @@ import (
 // caller asked for, so depth is bounded by the caller's code (four levels, of the eight that the format allows) and
 // a hostile file can neither recurse nor make it allocate more than the file's own size.
 //
-// The first failure sticks: later calls return zero values, and err says what was wrong and where.
+// The first failure sticks: err says what was wrong and where, and no value is read after it.
 type scanner struct {
 	text string
 	pos  int
@@ -273,9 +273,6 @@ func (s *scanner) hex4() (rune, bool) {
 // integer reads a plain non-negative integer below 2^53. Every other spelling of a number is refused: the routers
 // in the field read 5e6, 5.0 and -0 differently or not at all.
 func (s *scanner) integer() int64 {
-	if s.err != nil {
-		return 0
-	}
 	first := s.space()
 	if first == '-' {
 		s.fail("negative number")
@@ -303,9 +300,6 @@ func (s *scanner) integer() int64 {
 
 // boolean reads true or false.
 func (s *scanner) boolean() bool {
-	if s.err != nil {
-		return false
-	}
 	s.space()
 	rest := s.text[s.pos:]
 	switch {

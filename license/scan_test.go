@@ -142,17 +142,24 @@ func TestWholeFilesThatAreNoLicenseAreRefused(t *testing.T) {
 func TestOtherSpellingsOfTheSameTextAreRead(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"escapes in a string":    edited(t, `cust_7QK2M9`, `\u0063ust\u005f7QK2M9`),
+		"escapes in a string":    edited(t, `cust_7QK2M9`, `\u0063ust\u005F7QK2M9`),
 		"an escape in a name":    edited(t, `"mode"`, `"mod\u0065"`),
 		"windows line ends":      strings.ReplaceAll(string(readVector(t, "accept-credit-pack.json")), "\n", "\r\n"),
 		"no white space":         compact(t, readVector(t, "accept-credit-pack.json")),
 		"an escaped slash":       edited(t, `"twaFSU3ll0D0HVlzva/`, `"twaFSU3ll0D0HVlzva\/`),
+		"false for absent":       unbound(t),
 		"empty optional members": edited(t, `"max_instances": 1`, `"max_instances": 1, "allowed_skins": []`),
 	} {
 		if _, err := Read([]byte(text), vectorRing(t), vectorNow); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// unbound is accept-no-limits.json with a flag that is written and not set.
+func unbound(tb testing.TB) string {
+	return strings.Replace(string(readVector(tb, "accept-no-limits.json")), `"deployment": {}`,
+		`"deployment": {"instance_fingerprint_required": false}`, 1)
 }
 
 func compact(tb testing.TB, data []byte) string {
