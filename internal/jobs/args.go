@@ -63,6 +63,15 @@ func (ReconcileArgs) Kind() string { return "reconcile" }
 // InsertOpts tries a pass once: the next one is soon.
 func (ReconcileArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
 
+// TidyArgs forgets what is of no more use.
+type TidyArgs struct{}
+
+// Kind implements river.JobArgs.
+func (TidyArgs) Kind() string { return "tidy" }
+
+// InsertOpts tries once: the next one is soon.
+func (TidyArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
+
 // retryPolicy waits 1, 2, 4 … seconds between tries, a minute at most.
 type retryPolicy struct{}
 

@@ -24,9 +24,9 @@ type Fulfiller interface {
 	Reconcile(ctx context.Context) (fulfillment.Reconciliation, error)
 }
 
-// SignInMailer mails the link and code of a sign-in.
-type SignInMailer interface {
-	SendSignInMail(ctx context.Context, signInID string) error
+// Tidier forgets what is of no more use: expired sessions, old counts of attempts.
+type Tidier interface {
+	Tidy(ctx context.Context) error
 }
 
 // Defaults of a Config.
@@ -35,6 +35,7 @@ const (
 	DefaultWorkers   = 16
 	DefaultReconcile = time.Minute
 
+	tidyEvery  = time.Hour
 	jobTimeout = 45 * time.Second // above the time limits of Stripe's and the signer's clients
 )
 
@@ -43,7 +44,9 @@ type Config struct {
 	Pool      *pgxpool.Pool
 	Schema    string
 	Fulfiller Fulfiller
-	SignIns   SignInMailer
+	SignIns   SignIns
+	Sender    SignInSender
+	Tidier    Tidier
 	Poll      time.Duration // how often to look for jobs that did not announce themselves; 1 ms at least
 	Workers   int           // jobs at once in this process
 	Reconcile time.Duration // between two reconciliations, of all processes together
@@ -55,8 +58,8 @@ type Runner struct{ client *river.Client[pgx.Tx] }
 
 // NewRunner returns a runner that has not started, or says what is missing.
 func NewRunner(c Config) (*Runner, error) {
-	if c.Pool == nil || c.Schema == "" || c.Fulfiller == nil || c.SignIns == nil || c.Log == nil {
-		return nil, errors.New("jobs: a pool, schema, fulfiller, sign-in mailer and log are needed")
+	if c.Pool == nil || c.Schema == "" || c.Fulfiller == nil || c.SignIns == nil || c.Sender == nil || c.Tidier == nil || c.Log == nil {
+		return nil, errors.New("jobs: a pool, schema, fulfiller, sign-ins, sender, tidier and log are needed")
 	}
 	if c.Poll == 0 {
 		c.Poll = DefaultPoll
@@ -68,17 +71,21 @@ func NewRunner(c Config) (*Runner, error) {
 		c.Reconcile = DefaultReconcile
 	}
 	client, err := river.NewClient(riverpgxv5.New(c.Pool), &river.Config{
-		Schema: c.Schema, Logger: c.Log, Workers: workers(c.Fulfiller, c.SignIns, c.Log), MaxAttempts: attempts, RetryPolicy: retryPolicy{},
+		Schema: c.Schema, Logger: c.Log, Workers: workers(c), MaxAttempts: attempts, RetryPolicy: retryPolicy{},
 		Queues:        map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Workers}},
 		FetchCooldown: river.FetchCooldownMin, FetchPollInterval: c.Poll, JobTimeout: jobTimeout,
 		RescueStuckJobsAfter: 2 * jobTimeout, // a worker that was killed keeps its jobs no longer
-		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(c.Reconcile),
-			func() (river.JobArgs, *river.InsertOpts) { return ReconcileArgs{}, nil }, &river.PeriodicJobOpts{RunOnStart: true})},
+		PeriodicJobs:         []*river.PeriodicJob{every(c.Reconcile, ReconcileArgs{}), every(tidyEvery, TidyArgs{})},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
 	return &Runner{client}, nil
+}
+
+func every(interval time.Duration, args river.JobArgs) *river.PeriodicJob {
+	return river.NewPeriodicJob(river.PeriodicInterval(interval),
+		func() (river.JobArgs, *river.InsertOpts) { return args, nil }, &river.PeriodicJobOpts{RunOnStart: true})
 }
 
 // Start begins to work jobs. They go on until Stop, whatever becomes of ctx.
@@ -94,8 +101,8 @@ func (r *Runner) Stop(ctx context.Context) error {
 	return r.client.StopAndCancel(last)
 }
 
-func workers(f Fulfiller, signIns SignInMailer, log *slog.Logger) *river.Workers {
-	w := river.NewWorkers()
+func workers(c Config) *river.Workers {
+	w, f := river.NewWorkers(), c.Fulfiller
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[EvaluateArgs]) error {
 		if j.Args.OrderID != "" {
 			return outcome(f.EvaluateOrder(ctx, j.Args.OrderID))
@@ -106,17 +113,18 @@ func workers(f Fulfiller, signIns SignInMailer, log *slog.Logger) *river.Workers
 		return outcome(f.Issue(ctx, j.Args.OrderID))
 	}))
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[ReadyMailArgs]) error {
-		return outcome(f.SendReadyMail(ctx, j.Args.OrderID))
+		return undeliverable(outcome(f.SendReadyMail(ctx, j.Args.OrderID)))
 	}))
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[SignInMailArgs]) error {
-		return outcome(signIns.SendSignInMail(ctx, j.Args.SignInID))
+		return sendSignIn(ctx, c.SignIns, c.Sender, j.Args.SignInID)
 	}))
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, _ *river.Job[ReconcileArgs]) error {
 		done, err := f.Reconcile(ctx)
-		log.InfoContext(ctx, "reconciled", "checked", done.Checked, "asked", done.Asked, "failed", done.Failed,
+		c.Log.InfoContext(ctx, "reconciled", "checked", done.Checked, "asked", done.Asked, "failed", done.Failed,
 			"paid_without_license", done.PaidWithoutLicense, "license_without_payment", done.LicenseWithoutPayment)
 		return err
 	}))
+	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, _ *river.Job[TidyArgs]) error { return c.Tidier.Tidy(ctx) }))
 	return w
 }
 

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/metrum-ai/licensing-portal/internal/config"
+	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+	"github.com/metrum-ai/licensing-portal/internal/postgres"
+)
+
+func (p program) migrate(ctx context.Context, args []string) error {
+	if err := noArguments(args); err != nil {
+		return err
+	}
+	c, err := config.Load(p.getenv, config.Database)
+	if err != nil {
+		return err
+	}
+	return postgres.Migrate(ctx, c.DatabaseURL.Reveal())
+}
+
+func (p program) catalog(ctx context.Context, args []string) error {
+	if len(args) != 1 || args[0] != "push" {
+		return fmt.Errorf("%w: the command is catalog push", errUsage)
+	}
+	a, err := p.open(ctx, config.Signer|config.Stripe)
+	if err != nil {
+		return err
+	}
+	bundle, err := a.catalog.Bundle(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.config.CheckMode(bundle.Stripe.Livemode); err != nil {
+		return err
+	}
+	changes, err := a.stripe.PushCatalog(ctx, bundle.Templates)
+	for _, c := range changes {
+		fmt.Fprintf(p.stdout, "%-9s %-8s %s\n", c.Action, c.Object, c.Name)
+	}
+	return err
+}
+
+// noMail stands where a command must not send any.
+type noMail struct{}
+
+func (noMail) SendReady(context.Context, fulfillment.ReadyMail) error {
+	return errors.New("this command sends no mail")
+}
+
+func (p program) reconcile(ctx context.Context, args []string) error {
+	if err := noArguments(args); err != nil {
+		return err
+	}
+	a, err := p.open(ctx, config.Database|config.Signer|config.Stripe)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if _, err := a.checkMode(ctx); err != nil {
+		return err
+	}
+	fulfiller, err := a.fulfiller(noMail{})
+	if err != nil {
+		return err
+	}
+	done, err := fulfiller.Reconcile(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "checked %d orders, asked Stripe for %d events, %d failed\npaid without license %d\nlicense without payment %d\n",
+		done.Checked, done.Asked, done.Failed, done.PaidWithoutLicense, done.LicenseWithoutPayment)
+	if done.Failed+done.PaidWithoutLicense+done.LicenseWithoutPayment > 0 {
+		return errors.New("the orders and Stripe do not agree; see the log")
+	}
+	return nil
+}
+
+func (p program) restore(ctx context.Context, args []string) error {
+	if err := noArguments(args); err != nil {
+		return err
+	}
+	a, err := p.open(ctx, config.Database|config.Signer)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	restorer, err := fulfillment.NewRestorer(fulfillment.RestorerConfig{
+		Store: a.store, Signer: a.signer, Catalog: a.catalog, Now: time.Now, Random: rand.Reader, Log: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	report, err := restorer.Run(ctx)
+	fmt.Fprintf(p.stdout, "read %d licenses from the signer's log: %d restored, %d were there\n", report.Read, report.Restored, report.Present)
+	return err
+}

@@ -1,0 +1,94 @@
+// Command portal sells and delivers licenses. It holds no private key and no webhook secret: what it sells is what the
+// signer would sign, and what it delivers is what the signer signed.
+//
+// Its processes keep no state; run as many as you like against one database. Run "portal help" for the commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const usage = `usage: portal COMMAND
+
+  serve                  answer the browser and Stripe's webhooks
+  worker                 work the jobs: evaluate, issue, mail, reconcile
+  migrate                bring the database to this binary's schema
+  reconcile              compare open orders with Stripe once, and count the gaps
+  catalog push           make the signer's packages and prices at Stripe
+  staff review           list the orders in review
+  staff review release ORDER -by NAME -note TEXT
+                         let an order go on in spite of its reasons
+  staff review close ORDER -by NAME -note TEXT
+                         cancel an order in review
+  restore                refill the database from the signer's log
+
+Every command takes its configuration from the environment: DATABASE_URL, PORTAL_PUBLIC_URL, PORTAL_LISTEN,
+PORTAL_CONTACT, PORTAL_SECRET_FILE, SIGNER_SOCKET, STRIPE_API_KEY_FILE, STRIPE_API_URL, SMTP_URL, MAIL_FROM.
+A command says which of them it misses.
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(os.Stderr, "portal: %v\n", err)
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "portal: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// errUsage says that the command line is wrong.
+var errUsage = errors.New("wrong use; see portal help")
+
+// run is the whole program: args after the name, the environment through getenv.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return errUsage
+	}
+	p := program{
+		getenv: getenv, stdout: stdout,
+		log: slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
+	}
+	commands := map[string]func(context.Context, []string) error{
+		"serve": p.serve, "worker": p.worker, "migrate": p.migrate, "reconcile": p.reconcile,
+		"catalog": p.catalog, "staff": p.staff, "restore": p.restore,
+	}
+	if args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
+		fmt.Fprint(stdout, usage)
+		return nil
+	}
+	command, ok := commands[args[0]]
+	if !ok {
+		return fmt.Errorf("%w: unknown command %q", errUsage, args[0])
+	}
+	return command(ctx, args[1:])
+}
+
+// program is what every command is given.
+type program struct {
+	getenv func(string) string
+	stdout io.Writer
+	log    *slog.Logger
+}
+
+// noArguments refuses anything after a command that takes nothing.
+func noArguments(args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%w: unexpected %q", errUsage, args[0])
+	}
+	return nil
+}

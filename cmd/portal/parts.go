@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/metrum-ai/licensing-portal/internal/account"
+	"github.com/metrum-ai/licensing-portal/internal/billing"
+	"github.com/metrum-ai/licensing-portal/internal/config"
+	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+	"github.com/metrum-ai/licensing-portal/internal/jobs"
+	"github.com/metrum-ai/licensing-portal/internal/mail"
+	"github.com/metrum-ai/licensing-portal/internal/postgres"
+	"github.com/metrum-ai/licensing-portal/internal/signer"
+)
+
+// signInWindow is what the configuration counts sign-ins by.
+const signInWindow = 15 * time.Minute
+
+// parts are what the commands are made of; which of them are there depends on the parts of the configuration.
+type parts struct {
+	config  config.Config
+	pool    *pgxpool.Pool
+	store   *postgres.Fulfillment
+	queue   *jobs.Inserter
+	signer  *signer.Client
+	catalog *fulfillment.Catalog
+	stripe  *billing.Client
+	log     *slog.Logger
+}
+
+// open reads the configuration and connects what of it is asked for. Close it.
+func (p program) open(ctx context.Context, what config.Part) (*parts, error) {
+	c, err := config.Load(p.getenv, what)
+	if err != nil {
+		return nil, err
+	}
+	a := &parts{config: c, log: p.log}
+	if what&config.Signer != 0 {
+		a.signer = signer.NewClient(c.SignerSocket)
+		a.catalog = fulfillment.NewCatalog(a.signer, time.Now)
+	}
+	if what&config.Stripe != 0 {
+		if a.stripe, err = billing.New(billing.Config{Key: c.StripeAPIKey.Reveal(), URL: c.StripeAPIURL, Logger: p.log}); err != nil {
+			return nil, err
+		}
+	}
+	if what&config.Database == 0 {
+		return a, nil
+	}
+	if a.pool, err = pgxpool.New(ctx, c.DatabaseURL.Reveal()); err != nil {
+		return nil, errors.New("DATABASE_URL cannot be read as a PostgreSQL URL")
+	}
+	if a.queue, err = jobs.NewInserter(a.pool, postgres.JobSchema, p.log); err != nil {
+		a.Close()
+		return nil, err
+	}
+	a.store = postgres.NewFulfillment(a.pool, a.queue)
+	return a, nil
+}
+
+// Close gives back the connections.
+func (a *parts) Close() {
+	if a.pool != nil {
+		a.pool.Close()
+	}
+}
+
+// checkMode refuses to start with a Stripe key of another mode than the trust bundle's. A signer that does not answer yet is
+// no reason not to start.
+func (a *parts) checkMode(ctx context.Context) (livemode bool, err error) {
+	bundle, err := a.catalog.Bundle(ctx)
+	if errors.Is(err, fulfillment.ErrUnavailable) {
+		a.log.WarnContext(ctx, "signer does not answer yet", "error", err)
+		return a.config.Mode() == config.ModeLive, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return bundle.Stripe.Livemode, a.config.CheckMode(bundle.Stripe.Livemode)
+}
+
+func (a *parts) accounts() (*account.Service, error) {
+	store := postgres.NewAccounts(a.pool, a.queue)
+	return account.New(account.Config{
+		SignIns: store, Organizations: store, Limiter: postgres.NewRateLimits(a.pool), Secret: []byte(a.config.Secret.Reveal()),
+		Rand: rand.Reader, Now: time.Now, Logger: a.log,
+		Limits: account.Limits{
+			SignInsPerAddress: account.Limit{Count: a.config.SignInsPerAddress, Window: signInWindow},
+			SignInsPerIP:      account.Limit{Count: a.config.SignInsPerIP, Window: signInWindow},
+		},
+	})
+}
+
+func (a *parts) mailer() (*mail.Sender, error) {
+	return mail.New(mail.Config{
+		SMTPURL: a.config.SMTPURL.Reveal(), From: a.config.MailFrom, PublicURL: a.config.PublicURL, Now: time.Now,
+	})
+}
+
+func (a *parts) fulfiller(m fulfillment.Mailer) (*fulfillment.Fulfiller, error) {
+	return fulfillment.NewFulfiller(fulfillment.FulfillerConfig{
+		Evaluations: a.store, Issuances: a.store, Mails: a.store, Reconciles: a.store, Stripe: a.stripe, Signer: a.signer,
+		Catalog: a.catalog, Mailer: m, Now: time.Now, Log: a.log,
+	})
+}
+
+// health tells which parts behind the portal answer.
+type health struct {
+	store  *postgres.Fulfillment
+	signer *signer.Client
+}
+
+// Check asks each part and waits two seconds at most.
+func (h health) Check(ctx context.Context) map[string]error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	signing := make(chan error, 1)
+	go func() {
+		status, err := h.signer.Status(ctx)
+		if err == nil && !status.Ready {
+			err = fmt.Errorf("not ready: %s", status.Problem)
+		}
+		signing <- err
+	}()
+	return map[string]error{"database": h.store.Ping(ctx), "signer": <-signing}
+}
+
+// housekeeping forgets expired sessions and old counts of attempts.
+type housekeeping struct {
+	sessions *postgres.Sessions
+	limits   *postgres.RateLimits
+}
+
+// Tidy implements jobs.Tidier.
+func (h housekeeping) Tidy(ctx context.Context) error {
+	_, err := h.sessions.DeleteExpired(ctx)
+	_, limitsErr := h.limits.DeleteBefore(ctx, time.Now().Add(-24*time.Hour))
+	return errors.Join(err, limitsErr)
+}
