@@ -42,7 +42,7 @@ func (l *Limits) all() []*Limit {
 func (l Limits) validate() error {
 	for _, one := range l.all() {
 		if one.Count < 0 || one.Window < 0 || (one.Count == 0) != (one.Window == 0) {
-			return errors.New("Limits must each have a count and a window, or neither")
+			return errors.New("config: Limits must each have a count and a window, or neither")
 		}
 	}
 	return nil

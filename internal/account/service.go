@@ -47,7 +47,7 @@ func New(c Config) (*Service, error) {
 	var problems []error
 	need := func(ok bool, what string) {
 		if !ok {
-			problems = append(problems, errors.New(what))
+			problems = append(problems, errors.New("config: "+what))
 		}
 	}
 	need(c.SignIns != nil, "SignIns is required")

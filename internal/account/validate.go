@@ -19,11 +19,11 @@ const (
 // normalEmail answers the address in lower case, or ErrEmailInvalid. It takes a bare address only: no display name, no
 // comment, no quoted local part, no IP address for a domain. An international domain stays as it was typed.
 func normalEmail(s string) (string, error) {
-	if strings.ContainsFunc(s, unicode.IsControl) {
+	if strings.ContainsFunc(s, unicode.IsControl) || !utf8.ValidString(s) { // lower-casing would hide the latter
 		return "", ErrEmailInvalid
 	}
 	s = strings.ToLower(strings.TrimSpace(s))
-	if s == "" || len(s) > maxEmailBytes || !utf8.ValidString(s) {
+	if s == "" || len(s) > maxEmailBytes {
 		return "", ErrEmailInvalid
 	}
 	parsed, err := mail.ParseAddress(s)
@@ -34,7 +34,7 @@ func normalEmail(s string) (string, error) {
 	if len(local) > maxLocalBytes || !strings.Contains(domain, ".") || strings.ContainsAny(domain, "[]@") {
 		return "", ErrEmailInvalid
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }) {
+	if strings.ContainsFunc(s, func(r rune) bool { return r == ' ' || r == utf8.RuneError || !unicode.IsPrint(r) }) {
 		return "", ErrEmailInvalid
 	}
 	return s, nil

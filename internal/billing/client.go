@@ -91,13 +91,13 @@ func New(c Config) (*Client, error) {
 func (c Config) validate() error {
 	var problems []error
 	if !strings.HasPrefix(c.Key, "sk_") && !strings.HasPrefix(c.Key, "rk_") {
-		problems = append(problems, errors.New("Key must begin with sk_ or rk_"))
+		problems = append(problems, errors.New("config: Key must begin with sk_ or rk_"))
 	}
 	if u, err := url.Parse(c.URL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		problems = append(problems, errors.New("URL must be http(s)://host"))
+		problems = append(problems, errors.New("config: URL must be http(s)://host"))
 	}
 	if c.Timeout < 0 {
-		problems = append(problems, errors.New("Timeout is negative"))
+		problems = append(problems, errors.New("config: Timeout is negative"))
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("billing: %w", errors.Join(problems...))

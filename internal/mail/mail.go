@@ -45,17 +45,17 @@ func New(c Config) (*Sender, error) {
 	problems = append(problems, err)
 	from, err := netmail.ParseAddress(c.From)
 	if err != nil {
-		problems = append(problems, errors.New("From is not an e-mail address"))
+		problems = append(problems, errors.New("config: From is not an e-mail address"))
 	}
 	public, err := url.Parse(c.PublicURL)
 	if err != nil || public.Host == "" || (public.Scheme != "https" && public.Scheme != "http") {
-		problems = append(problems, errors.New("PublicURL is not an http or https address"))
+		problems = append(problems, errors.New("config: PublicURL is not an http or https address"))
 	}
 	if c.Now == nil {
-		problems = append(problems, errors.New("Now is required"))
+		problems = append(problems, errors.New("config: Now is required"))
 	}
 	if c.Timeout < 0 {
-		problems = append(problems, errors.New("Timeout is negative"))
+		problems = append(problems, errors.New("config: Timeout is negative"))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("mail: %w", err)
