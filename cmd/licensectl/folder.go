@@ -129,3 +129,12 @@ func readAttributes(path string) (attributes, error) {
 	a.uid, a.gid, a.owned = owner(info)
 	return a, nil
 }
+
+// newAttributes are those of a file that replaces none. A router runs as the owner of its folder rather than as
+// root, and could not read a file that is root's.
+func newAttributes(dir string) (attributes, error) {
+	a, err := readAttributes(dir)
+	a.mode = 0o640
+	a.owned = a.owned && os.Geteuid() == 0
+	return a, err
+}

@@ -24,8 +24,9 @@ Verifies FILE as "licensectl verify" does and puts it at PATH, where the router 
 Nothing is touched when FILE is refused, and nothing is written when it is already there.
 
 The file that was there is kept beside it as NAME.LICENSE_ID.bak, or with a digest where it has no license ID
-that verifies; a backup is never overwritten. The new file takes its mode and owner, or mode 0640 where
-there was none. It is written beside PATH and renamed over it, so that a router finds the old file or
+that verifies; a backup is never overwritten. The new file takes its mode and owner. Where there was none
+it gets mode 0640 and, when root installs, the owner of the folder, so that the router's user can read
+it. It is written beside PATH and renamed over it, so that a router finds the old file or
 the new one, whole, whatever happens in between.
 
 Where PATH is a symbolic link, the file that it points to is replaced, with the backup beside that file; the
@@ -107,10 +108,13 @@ func installFile(ctx context.Context, f folder, path string, data []byte, tag fu
 		return "", false, err
 	}
 
-	attributes := attributes{mode: 0o640}
+	var attributes attributes
 	old, err := license.ReadFile(target)
 	switch {
 	case license.CodeOf(err) == license.CodeMissing:
+		if attributes, err = newAttributes(f.path); err != nil {
+			return "", false, err
+		}
 	case err != nil:
 		return "", false, fmt.Errorf("what is at %s is no license file to replace: %v", path, err)
 	case string(old) == string(data):

@@ -105,6 +105,22 @@ func TestInstallKeepsModeAndOwner(t *testing.T) {
 	}
 }
 
+func TestFirstInstallGoesToTheOwnerOfTheFolder(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	want := attributes{mode: 0o640, owned: true, uid: os.Getuid(), gid: os.Getgid()}
+	if os.Getuid() == 0 {
+		want.uid, want.gid = 65534, 65533
+		if err := os.Chown(filepath.Dir(s.target), want.uid, want.gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.install("one.json")
+	if got, err := readAttributes(s.target); err != nil || got != want {
+		t.Errorf("%+v %v, want %+v", got, err, want)
+	}
+}
+
 func TestInstallThatCannotSyncLeavesTheOldFile(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
