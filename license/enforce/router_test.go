@@ -19,7 +19,7 @@ var start = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 // router is a Manager under test with its file, clock and log.
 type router struct {
 	*Manager
-	t      *testing.T
+	t      testing.TB
 	path   string
 	now    *atomic.Int64 // Unix nanoseconds
 	log    *bytes.Buffer
@@ -27,7 +27,7 @@ type router struct {
 }
 
 // newRouter starts a Manager on an empty folder; edit may change its configuration.
-func newRouter(t *testing.T, edit func(*Config)) *router {
+func newRouter(t testing.TB, edit func(*Config)) *router {
 	t.Helper()
 	r := &router{t: t, path: filepath.Join(t.TempDir(), "license.json"), now: new(atomic.Int64), log: new(bytes.Buffer)}
 	r.signer = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))

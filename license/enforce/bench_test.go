@@ -1,0 +1,20 @@
+package enforce
+
+import (
+	"testing"
+
+	"github.com/metrum-ai/licensing-portal/license"
+)
+
+func BenchmarkAdmit(b *testing.B) {
+	r := newRouter(b, nil)
+	r.install(r.issue("lic_1", nil))
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := r.Admit(license.FeatureRouting); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
