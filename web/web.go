@@ -1,6 +1,7 @@
 package web
 
 import (
+	"crypto/rand"
 	"errors"
 	"io"
 	"log/slog"
@@ -70,5 +71,46 @@ func New(c Config) (http.Handler, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	return http.NotFoundHandler(), nil
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.ClientIP == nil {
+		c.ClientIP = connectionIP
+	}
+	files, err := newStatic()
+	if err != nil {
+		return nil, err
+	}
+	s := &server{Config: c, static: files, streams: make(chan struct{}, maxStreams)}
+	s.sessions = newSessions(c.SessionStore, s.secure(), s.sessionTrouble)
+	if s.crossOrigin, err = newCrossOrigin(c.PublicURL, s.crossOriginRefused); err != nil {
+		return nil, err
+	}
+	return s.routes(), nil
+}
+
+// server is the handler's parts. It keeps no state but the number of open streams.
+type server struct {
+	Config
+	static      *static
+	sessions    *scs.SessionManager
+	crossOrigin *http.CrossOriginProtection
+	streams     chan struct{} // a slot for each open stream
+}
+
+// secure reports whether browsers reach the portal by https.
+func (s *server) secure() bool { return s.PublicURL.Scheme == "https" }
+
+// now is the time in UTC.
+func (s *server) now() time.Time { return s.Clock().UTC() }
+
+// absolute makes a link for outside the page from the configured address, never from the Host header.
+func (s *server) absolute(path string) string {
+	return s.PublicURL.Scheme + "://" + s.PublicURL.Host + path
 }

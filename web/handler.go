@@ -1,0 +1,107 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/a-h/templ"
+
+	"github.com/metrum-ai/licensing-portal/web/view"
+)
+
+// handler answers a request or says why not; one adapter turns the error into a page.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// page adapts a handler.
+func (s *server) page(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	}
+}
+
+// chrome is what every page shares, filled from the request.
+func (s *server) chrome(r *http.Request, title, nav string) view.Chrome {
+	c := view.Chrome{
+		Title: title, Nav: nav, Path: r.URL.Path, Theme: themeOf(r), RequestID: requestID(r.Context()),
+		Contact: s.Contact, TestMode: s.TestMode, Asset: s.static.path, Now: s.now(),
+	}
+	if a, ok := actorOf(r.Context()); ok {
+		c.SignedIn, c.Organization, c.Email, c.Several = true, a.organization.Name, a.user.Email, a.several
+		c.MayBuy, c.MayChange = a.role.MayBuy(), a.mayChange()
+	}
+	return c
+}
+
+// minCompressed is the size from which a page is compressed.
+const minCompressed = 1400
+
+// render writes a whole page or nothing: it is rendered to a buffer before the status is written.
+func (s *server) render(w http.ResponseWriter, r *http.Request, status int, c templ.Component) error {
+	var page bytes.Buffer
+	if err := c.Render(r.Context(), &page); err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "private, no-store")
+	}
+	h.Add("Vary", "Accept-Encoding")
+	body := page.Bytes()
+	if len(body) >= minCompressed && acceptsGzip(r) {
+		body = compress(body, gzip.DefaultCompression)
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // the client went away
+	}
+	return nil
+}
+
+func acceptsGzip(r *http.Request) bool {
+	for _, part := range strings.Split(r.Header.Get("Accept-Encoding"), ",") {
+		name, parameter, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if name == "gzip" && strings.TrimSpace(parameter) != "q=0" {
+			return true
+		}
+	}
+	return false
+}
+
+// compress gzips data in memory, which cannot fail at the levels that package gzip names.
+func compress(data []byte, level int) []byte {
+	var out bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&out, level)
+	_, _ = z.Write(data)
+	_ = z.Close()
+	return out.Bytes()
+}
+
+// see answers a form with the page that shows its outcome.
+func see(w http.ResponseWriter, r *http.Request, url string) error {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, url, http.StatusSeeOther)
+	return nil
+}
+
+// form reads a bounded form of plain fields.
+func form(r *http.Request) error {
+	switch contentType(r) {
+	case "application/x-www-form-urlencoded":
+	default:
+		return errContentType
+	}
+	return r.ParseForm()
+}
+
+func contentType(r *http.Request) string {
+	name, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return strings.ToLower(strings.TrimSpace(name))
+}

@@ -1,0 +1,99 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// Bounds of what a request may carry.
+const (
+	maxForm    = 64 << 10
+	maxWebhook = 512 << 10
+)
+
+// routes lays out the address space. Three rings: what needs no session (static files, health, webhook), what anyone may
+// see, and what needs a member of an organization.
+func (s *server) routes() http.Handler {
+	r := chi.NewRouter()
+	r.Use(s.identify, s.headers, s.access, s.recoverPanic)
+	r.NotFound(s.page(func(http.ResponseWriter, *http.Request) error { return errNotFound }))
+	r.MethodNotAllowed(s.page(func(http.ResponseWriter, *http.Request) error { return errMethod }))
+
+	r.Get("/static/{file}", s.static.serve)
+	r.Head("/static/{file}", s.static.serve)
+	r.Get("/healthz", s.health)
+	r.Post("/webhooks/stripe", s.webhook)
+
+	r.Group(func(r chi.Router) {
+		r.Use(s.crossOrigin.Handler, s.limitBody, s.sessions.LoadAndSave, s.loadActor)
+		s.publicRoutes(r)
+		r.Group(func(r chi.Router) {
+			r.Use(s.requireUser)
+			s.userRoutes(r)
+			r.Group(func(r chi.Router) {
+				r.Use(s.requireOrganization)
+				s.memberRoutes(r)
+			})
+		})
+	})
+	return r
+}
+
+// get serves a page to GET and HEAD.
+func (s *server) get(r chi.Router, pattern string, h handler) {
+	r.Get(pattern, s.page(h))
+	r.Head(pattern, s.page(h))
+}
+
+func (s *server) publicRoutes(r chi.Router) {
+	s.get(r, "/", s.home)
+	s.get(r, "/packages", s.packages)
+	s.get(r, "/packages/{sku}", s.packagePage)
+	s.get(r, "/keys", s.keys)
+	s.get(r, "/keys/keyring.json", s.keyRing)
+	s.get(r, "/help", s.help)
+	s.get(r, "/preferences", s.preferences)
+	r.Post("/preferences/theme", s.page(s.setTheme))
+
+	s.get(r, "/sign-in", s.signIn)
+	r.Post("/sign-in", s.page(s.askSignIn))
+	s.get(r, "/sign-in/sent", s.signInSent)
+	r.Post("/sign-in/resend", s.page(s.resendSignIn))
+	r.Post("/sign-in/code", s.page(s.confirmCode))
+	s.get(r, "/sign-in/confirm", s.signInLink)
+	r.Post("/sign-in/confirm", s.page(s.confirmLink))
+	r.Post("/sign-out", s.page(s.signOut))
+
+	s.get(r, "/d/{token}", s.handOut)
+	r.Post("/d/{token}", s.page(s.handOutFile))
+}
+
+func (s *server) userRoutes(r chi.Router) {
+	s.get(r, "/sign-in/choose", s.choose)
+	r.Post("/sign-in/choose", s.page(s.chooseOrganization))
+	s.get(r, "/welcome", s.welcome)
+	r.Post("/welcome", s.page(s.nameOrganization))
+}
+
+func (s *server) memberRoutes(r chi.Router) {
+	s.get(r, "/checkout/{sku}", s.configure)
+	r.Post("/checkout/{sku}", s.page(s.buyer(s.draft)))
+	s.get(r, "/checkout/review", s.review)
+
+	s.get(r, "/orders", s.orders)
+	s.get(r, "/orders/{order}", s.order)
+	r.Get("/orders/{order}/events", s.page(s.orderEvents))
+	r.Post("/orders/{order}/pay", s.page(s.buyer(s.pay)))
+	r.Post("/orders/{order}/cancel", s.page(s.buyer(s.cancelOrder)))
+
+	s.get(r, "/licenses", s.licenses)
+	s.get(r, "/licenses/{license}", s.license)
+	s.get(r, "/licenses/{license}/license.json", s.downloadLicense)
+	s.get(r, "/licenses/{license}/license.json.sha256", s.downloadChecksum)
+	r.Post("/licenses/{license}/installed", s.page(s.changer(s.markInstalled)))
+	r.Post("/licenses/{license}/links", s.page(s.changer(s.createLink)))
+	r.Post("/licenses/{license}/links/{link}/revoke", s.page(s.changer(s.revokeLink)))
+	s.get(r, "/renew/{license}", s.renew)
+	s.get(r, "/top-up/{license}", s.topUp)
+}

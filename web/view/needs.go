@@ -1,0 +1,100 @@
+package view
+
+import (
+	"time"
+
+	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+)
+
+// Need is one thing that waits for the customer: what is true, what it means, what to do.
+type Need struct {
+	Title, Text, Action, URL string
+	Class                    string // warn, bad or info
+}
+
+// NeedsYou lists what waits for the customer, most urgent first.
+func NeedsYou(orders []fulfillment.Order, licenses []fulfillment.License, now time.Time, mayBuy bool) []Need {
+	var stopped, soon, install, pay []Need
+	for _, l := range licenses {
+		if !l.Newest || l.SupersededBy != "" {
+			continue
+		}
+		name, url := l.TemplateName+" for "+l.DeploymentName, "/licenses/"+l.ID
+		expires := Stamp(l.Payload.ExpiresAt)
+		switch {
+		case l.Standing(now) == fulfillment.StandingExpired && now.Sub(l.Payload.ExpiresAt) < 30*24*time.Hour:
+			stopped = append(stopped, Need{Class: "bad", Title: name + " expired", Text: "It stopped working on " + expires + ", " + Relative(l.Payload.ExpiresAt, now) + ".", Action: "Open the license", URL: url})
+		case l.RunsOutSoon:
+			soon = append(soon, Need{Class: "warn", Title: name + " expires " + Relative(l.Payload.ExpiresAt, now), Text: "It works until " + expires + ".", Action: "Open the license", URL: url})
+		case l.Standing(now) == fulfillment.StandingValid && l.InstalledAt.IsZero():
+			n := Need{Class: "info", Title: "Install " + name, Text: "It is issued. Download it and put it beside your router, then mark it as installed.", Action: "Go to install steps", URL: url + "#install"}
+			install = append(install, n)
+		}
+	}
+	for _, o := range orders {
+		url := "/orders/" + o.ID
+		name := o.Snapshot.Template.Name + ", " + Money(o.Snapshot.Total, o.Snapshot.Currency)
+		switch PhaseOf(o, now) {
+		case PhaseFailed:
+			pay = append(pay, Need{Class: "warn", Title: "Payment was not taken: " + name, Text: "Your answers are kept.", Action: "Open the order", URL: url})
+		case PhaseChecking:
+			pay = append(pay, Need{Class: "info", Title: "Not paid yet: " + name, Text: "Go on with the payment, or cancel the order.", Action: "Open the order", URL: url})
+		case PhaseDraft:
+			if mayBuy {
+				pay = append(pay, Need{Class: "info", Title: "Not ordered yet: " + name, Text: "Your answers are kept.", Action: "Check the order", URL: "/checkout/review?order=" + o.ID})
+			}
+		case PhaseLate:
+			stopped = append(stopped, Need{Class: "info", Title: "Paid, not yet issued: " + name, Text: "Your payment is safe. A person has been told; we will e-mail you.", Action: "Open the order", URL: url})
+		}
+	}
+	all := append(stopped, soon...)
+	all = append(all, install...)
+	return append(all, pay...)
+}
+
+// Line is one deployment on the overview: its newest license.
+type Line struct {
+	License fulfillment.License
+}
+
+// Lines takes the newest license of each deployment, in the order given.
+func Lines(licenses []fulfillment.License) []Line {
+	var lines []Line
+	for _, l := range licenses {
+		if l.Newest {
+			lines = append(lines, Line{License: l})
+		}
+	}
+	return lines
+}
+
+// Group is a deployment's licenses on the list.
+type Group struct {
+	Name, ID string
+	Licenses []fulfillment.License
+}
+
+// GroupByDeployment keeps the order in which deployments and licenses come.
+func GroupByDeployment(licenses []fulfillment.License) []Group {
+	var groups []Group
+	at := map[string]int{}
+	for _, l := range licenses {
+		n, ok := at[l.DeploymentID]
+		if !ok {
+			n = len(groups)
+			at[l.DeploymentID] = n
+			groups = append(groups, Group{Name: l.DeploymentName, ID: l.DeploymentID})
+		}
+		groups[n].Licenses = append(groups[n].Licenses, l)
+	}
+	return groups
+}
+
+// Elapsed is how much of a license's time has passed at now, in percent.
+func Elapsed(l fulfillment.License, now time.Time) float64 {
+	whole := l.Payload.ExpiresAt.Sub(l.Payload.NotBefore)
+	if whole <= 0 {
+		return 100
+	}
+	return min(100, max(0, 100*float64(now.Sub(l.Payload.NotBefore))/float64(whole)))
+}

@@ -1,0 +1,165 @@
+package view
+
+import (
+	"time"
+
+	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+)
+
+// Phase is what an order's page says at a moment: the order's state, and for a paid one how long it has been waiting.
+type Phase string
+
+// The phases of an order page.
+const (
+	PhaseChecking Phase = "checking" // back from Stripe, no word of the payment yet
+	PhaseBank     Phase = "bank"     // a bank debit under way
+	PhaseReview   Phase = "review"
+	PhaseIssuing  Phase = "issuing" // paid, less than ten seconds ago
+	PhaseStill    Phase = "still"   // up to a minute
+	PhaseLate     Phase = "late"    // paid, not yet issued
+	PhaseReady    Phase = "ready"
+	PhaseFailed   Phase = "failed"
+	PhaseCanceled Phase = "canceled"
+	PhaseDraft    Phase = "draft"
+)
+
+const (
+	stillAfter = 10 * time.Second
+	lateAfter  = time.Minute
+)
+
+// PhaseOf derives the phase of an order at now.
+func PhaseOf(o fulfillment.Order, now time.Time) Phase {
+	switch o.State {
+	case fulfillment.StateAwaitingPayment:
+		return PhaseChecking
+	case fulfillment.StateProcessing:
+		return PhaseBank
+	case fulfillment.StateInReview:
+		return PhaseReview
+	case fulfillment.StatePaid:
+		switch waited := now.Sub(o.PaidAt); {
+		case waited >= lateAfter:
+			return PhaseLate
+		case waited >= stillAfter:
+			return PhaseStill
+		}
+		return PhaseIssuing
+	case fulfillment.StateIssued:
+		return PhaseReady
+	case fulfillment.StateFailed:
+		return PhaseFailed
+	case fulfillment.StateCanceled:
+		return PhaseCanceled
+	}
+	return PhaseDraft
+}
+
+// Until is how long the phase lasts at most when nothing happens.
+func (p Phase) Until(o fulfillment.Order, now time.Time) time.Duration {
+	switch p {
+	case PhaseIssuing:
+		return max(0, o.PaidAt.Add(stillAfter).Sub(now))
+	case PhaseStill:
+		return max(0, o.PaidAt.Add(lateAfter).Sub(now))
+	}
+	return time.Hour
+}
+
+// Moves reports whether the page may change within minutes, so that it should watch.
+func (p Phase) Moves() bool {
+	switch p {
+	case PhaseChecking, PhaseIssuing, PhaseStill, PhaseLate, PhaseReview:
+		return true
+	}
+	return false
+}
+
+// Heading is the page's heading in this phase.
+func (p Phase) Heading() string {
+	switch p {
+	case PhaseChecking:
+		return "Checking your payment"
+	case PhaseBank:
+		return "Waiting for your bank"
+	case PhaseReview:
+		return "We are checking your order"
+	case PhaseIssuing:
+		return "Payment received. Issuing your license"
+	case PhaseStill:
+		return "Still working"
+	case PhaseLate:
+		return "Paid, not yet issued"
+	case PhaseReady:
+		return "Your license is ready"
+	case PhaseFailed:
+		return "Payment was not taken"
+	case PhaseCanceled:
+		return "This order was canceled"
+	}
+	return "Not ordered yet"
+}
+
+// Step is one line of an order's timeline.
+type Step struct {
+	Name  string
+	State string // done, current, failed, todo
+	At    time.Time
+}
+
+// Steps is the order's way from purchase to download.
+func Steps(o fulfillment.Order, p Phase) []Step {
+	free := o.Snapshot.Total == 0
+	paid := Step{Name: "Payment received", At: o.PaidAt}
+	if free {
+		paid.Name = "Confirmed, nothing to pay"
+	}
+	steps := []Step{
+		{Name: "Order placed", At: placedAt(o)}, paid, {Name: "Checked", At: o.PaidAt}, {Name: "Signed", At: o.IssuedAt},
+		{Name: "Ready", At: o.IssuedAt}, {Name: "Downloaded", At: o.DownloadedAt},
+	}
+	at, state := current(o, p)
+	for i := range steps {
+		switch {
+		case i < at:
+			steps[i].State = "done"
+		case i == at:
+			steps[i].State, steps[i].At = state, time.Time{}
+		default:
+			steps[i].State, steps[i].At = "todo", time.Time{}
+		}
+	}
+	return steps
+}
+
+// current is the step that the order is at, and how it is doing there; past the last when all is done.
+func current(o fulfillment.Order, p Phase) (int, string) {
+	switch p {
+	case PhaseChecking, PhaseBank:
+		return 1, "current"
+	case PhaseFailed, PhaseCanceled:
+		return 1, "failed"
+	case PhaseReview:
+		if o.PaidAt.IsZero() {
+			return 1, "current"
+		}
+		return 2, "current"
+	case PhaseIssuing, PhaseStill:
+		return 3, "current"
+	case PhaseLate:
+		return 3, "failed"
+	case PhaseReady:
+		if o.DownloadedAt.IsZero() {
+			return 5, "current"
+		}
+		return 6, ""
+	}
+	return 0, "current"
+}
+
+func placedAt(o fulfillment.Order) time.Time {
+	if o.SubmittedAt.IsZero() {
+		return o.CreatedAt
+	}
+	return o.SubmittedAt
+}
