@@ -22,7 +22,7 @@ func (s *Service) CreateOrganization(ctx context.Context, userID, name string) (
 	if err != nil {
 		return Organization{}, err
 	}
-	now := s.now()
+	now := s.now().UTC()
 	if err := s.take(ctx, "organization-user", userID, s.limits.OrganizationsPerUser, now); err != nil {
 		return Organization{}, err
 	}

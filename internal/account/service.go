@@ -74,7 +74,7 @@ func New(c Config) (*Service, error) {
 // of the browser that asks; remoteIP is where it asks from; returnTo is where to go afterwards and becomes "/" unless it is
 // a local path. Errors: ErrEmailInvalid, *RateLimitError.
 func (s *Service) RequestSignIn(ctx context.Context, email, browser, remoteIP, returnTo string) (SignIn, error) {
-	now := s.now()
+	now := s.now().UTC()
 	email, err := normalEmail(email)
 	if err != nil {
 		return SignIn{}, err
@@ -125,7 +125,7 @@ func (s *Service) ConfirmCode(ctx context.Context, signInID, browser, code strin
 	if err != nil {
 		return User{}, in, err
 	}
-	now := s.now()
+	now := s.now().UTC()
 	if ip := remoteIP(ctx); ip != "" {
 		if err := s.take(ctx, "code-ip", network(ip), s.limits.CodesPerIP, now); err != nil {
 			return User{}, in, err

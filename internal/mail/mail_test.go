@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -205,5 +208,33 @@ func TestNewTellsEveryProblem(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v lacks %q", err, want)
 		}
+	}
+}
+
+func TestNoMailLeavesInTheClear(t *testing.T) {
+	t.Parallel()
+	for name, security := range map[string]Security{"STARTTLS is not offered": StartTLS, "TLS is not spoken": TLS} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCatcher(t, "", "")
+			s := newSender(t, c.url(), 3*time.Second)
+			s.server.Security = security // as for a server that is not on this host
+			if err := s.SendSignIn(t.Context(), signInMail()); err == nil || len(c.all()) != 0 {
+				t.Errorf("error %v, %d mails", err, len(c.all()))
+			}
+		})
+	}
+}
+
+func TestAServerWithAnUnknownCertificateGetsNoMail(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(nil)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	s := newSender(t, "smtps://"+server.Listener.Addr().String(), 3*time.Second)
+	failure, ok := errors.AsType[*DeliveryError](s.SendSignIn(t.Context(), signInMail()))
+	if !ok || failure.Stage != "connect" || failure.Permanent {
+		t.Errorf("error %#v", failure)
 	}
 }
