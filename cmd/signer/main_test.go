@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/metrum-ai/licensing-portal/internal/catalog"
+	"github.com/metrum-ai/licensing-portal/internal/signer"
+	"github.com/metrum-ai/licensing-portal/internal/trust"
+)
+
+const secret = "whsec_0123456789abcdef"
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"signer": main,
+		"fixture": func() {
+			if err := fixture(os.Args[1:]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		},
+	})
+}
+
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+}
+
+// fixture makes what stands around a signer: root keys, a configuration, a bundle, and the portal that asks.
+func fixture(args []string) error {
+	switch args[0] {
+	case "surroundings":
+		return surroundings()
+	case "bundle": // bundle VERSION KEY.json
+		return bundle(args[1], args[2])
+	case "wait":
+		return wait()
+	case "pay": // pay ORDER OUT
+		return pay(args[1], args[2])
+	}
+	return errors.New("unknown fixture")
+}
+
+func surroundings() error {
+	var roots []string
+	for _, name := range []string{"root1", "root2"} {
+		public, private, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			return err
+		}
+		block, err := ssh.MarshalPrivateKey(private, name)
+		if err != nil {
+			return err
+		}
+		key, err := ssh.NewPublicKey(public)
+		if err != nil {
+			return err
+		}
+		line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+		roots = append(roots, line)
+		if err := errors.Join(os.WriteFile(name, pem.EncodeToMemory(block), 0o600), os.WriteFile(name+".pub", []byte(line), 0o600)); err != nil {
+			return err
+		}
+	}
+	text, err := json.Marshal(config{
+		Socket: "s", Store: "log.db", Trust: "trust.json", RootKeys: roots, RootThreshold: 2,
+		Keys: []keyFile{{KeyID: "license-1", PrivateKeyFile: "license.pem"}}, LogKeyFile: "log.pem", LogOrigin: "test/log",
+		WebhookSecrets: []secretFile{{File: "secret"}}, AllowedUIDs: []int{},
+	})
+	return errors.Join(err, os.WriteFile("config.json", text, 0o600), os.WriteFile("secret", []byte(secret+"\n"), 0o600))
+}
+
+func bundle(version, keyFile string) error {
+	text, err := os.ReadFile(keyFile)
+	if err != nil {
+		return err
+	}
+	b := trust.Bundle{
+		SchemaVersion: 1, IssuedAt: time.Now().UTC().Truncate(time.Second), Demo: true, Stripe: trust.Stripe{Account: "acct_1"},
+		Templates: catalog.Launch(), Approvers: []trust.Approver{}, Caps: trust.Caps{FreePerDay: 20, FreePerCustomer: 1, PerDay: 100},
+		Keys: make([]trust.Key, 1),
+	}
+	if _, err := fmt.Sscan(version, &b.Version); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &b.Keys[0]); err != nil {
+		return err
+	}
+	out, err := json.MarshalIndent(b, "", "  ")
+	return errors.Join(err, os.WriteFile("trust.json", out, 0o600))
+}
+
+func wait() error {
+	client := signer.NewClient("s")
+	for range 200 {
+		if status, err := client.Status(context.Background()); err == nil && status.Ready {
+			return nil
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	return errors.New("no signer answers")
+}
+
+// pay asks for a credit pack, with an event whose time is noted in a file so that it can be sent again.
+func pay(order, out string) error {
+	name := order + ".event"
+	body, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		now := time.Now().Unix()
+		intent := catalog.Intent{
+			OrderID: order, Kind: catalog.IssueNew, Template: "credit-pack-5m@1", Quantity: 1, CustomerID: "cust_1", DeploymentID: "dep_1",
+			Environments: []string{"production"},
+		}
+		body, err = json.Marshal(map[string]any{
+			"id": "evt_" + order, "object": "event", "api_version": "2023-10-16", "created": now, "livemode": false,
+			"type": "checkout.session.completed", "data": map[string]any{"object": map[string]any{
+				"id": "cs_" + order, "object": "checkout.session", "mode": "payment", "status": "complete", "payment_status": "paid",
+				"currency": "usd", "amount_subtotal": 25000, "amount_total": 25000, "created": now, "livemode": false,
+				"metadata": intent.Metadata(),
+			}},
+		})
+		err = errors.Join(err, os.WriteFile(name, body, 0o600))
+	}
+	if err != nil {
+		return err
+	}
+	at := time.Now().Unix()
+	mac := hmac.New(sha256.New, []byte(secret))
+	fmt.Fprintf(mac, "%d.%s", at, body)
+	event := &signer.Event{Body: body, SignatureHeader: fmt.Sprintf("t=%d,v1=%s", at, hex.EncodeToString(mac.Sum(nil)))}
+	envelope, err := signer.NewClient("s").Issue(context.Background(), signer.IssueRequest{Event: event})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out, envelope, 0o600)
+}
+
+// TestTheSignerLinksNothingOfThePortal keeps the reviewed program small and without network clients.
+func TestTheSignerLinksNothingOfThePortal(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dep := range strings.SplitSeq(string(out), "\n") {
+		for _, forbidden := range []string{
+			"jackc/pgx", "stripe/", "go-chi/", "a-h/templ", "riverqueue", "/internal/postgres", "/web", "/internal/billing",
+			"/internal/account", "/internal/jobs", "/internal/mail", "/internal/fulfillment", "/internal/stripesim",
+		} {
+			if strings.Contains(dep, forbidden) && !strings.HasPrefix(dep, "golang.org/") {
+				t.Errorf("cmd/signer links %s", dep)
+			}
+		}
+	}
+	if !strings.Contains(string(out), "/internal/signer/server\n") {
+		t.Error("the list of dependencies is not the signer's")
+	}
+}
