@@ -1,0 +1,455 @@
+package fulfillment_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/metrum-ai/licensing-portal/internal/account"
+	"github.com/metrum-ai/licensing-portal/internal/billing"
+	"github.com/metrum-ai/licensing-portal/internal/catalog"
+	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+	"github.com/metrum-ai/licensing-portal/internal/jobs"
+	"github.com/metrum-ai/licensing-portal/internal/postgres"
+	"github.com/metrum-ai/licensing-portal/internal/postgres/pgtest"
+	"github.com/metrum-ai/licensing-portal/internal/signer"
+	"github.com/metrum-ai/licensing-portal/internal/signer/evidence"
+	"github.com/metrum-ai/licensing-portal/internal/signer/keys"
+	signerlog "github.com/metrum-ai/licensing-portal/internal/signer/log"
+	"github.com/metrum-ai/licensing-portal/internal/signer/server"
+	"github.com/metrum-ai/licensing-portal/internal/stripesim"
+	"github.com/metrum-ai/licensing-portal/internal/trust"
+)
+
+const (
+	webhookSecret = "whsec_world_0123456789abcdef"
+	stripeKey     = "rk_test_world"
+	buyer         = "buyer@lumen.example"
+)
+
+// world is the paid path without browser and processes: a real database, the stand-in for Stripe, a signer on its socket.
+type world struct {
+	t      *testing.T
+	dir    string
+	simURL string
+	stripe *billing.Client
+	signer *signer.Client
+	bundle *trust.Bundle
+	log    *slog.Logger
+
+	issuer     *server.Issuer
+	signerDown func()
+
+	mu    sync.Mutex
+	inbox *fulfillment.Inbox
+	mails []fulfillment.ReadyMail
+
+	*portal
+}
+
+// portal is what hangs on one database.
+type portal struct {
+	url       string
+	pool      *pgxpool.Pool
+	store     *postgres.Fulfillment
+	orders    *fulfillment.Orders
+	library   *fulfillment.Library
+	fulfiller *fulfillment.Fulfiller
+	review    *fulfillment.Review
+	restorer  *fulfillment.Restorer
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ful") // socket paths must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	w := &world{t: t, dir: dir, log: slog.New(slog.DiscardHandler)}
+	w.startSigner()
+	w.startStripe()
+	w.openPortal()
+	return w
+}
+
+func (w *world) startSigner() {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	w.must(err)
+	_, logKey, err := ed25519.GenerateKey(rand.Reader)
+	w.must(err)
+	now := time.Now()
+	w.bundle = &trust.Bundle{
+		SchemaVersion: 1, Version: 1, IssuedAt: now.UTC().Truncate(time.Second), Demo: true, Stripe: trust.Stripe{Account: "acct_stripesim"},
+		Templates: catalog.Launch(), Caps: trust.Caps{FreePerDay: 20, FreePerCustomer: 1, PerDay: 100},
+		Keys: []trust.Key{{
+			ID: "license-1", Role: trust.RoleLicense, PublicKeyBase64: base64.StdEncoding.EncodeToString(public), Status: trust.KeySigning,
+			SignFrom: now.AddDate(0, -1, 0).UTC().Truncate(time.Second), SignUntil: now.AddDate(1, 0, 0).UTC().Truncate(time.Second),
+			VerifyUntil: now.AddDate(6, 0, 0).UTC().Truncate(time.Second),
+		}},
+	}
+	raw, err := json.Marshal(w.bundle)
+	w.must(err)
+	w.bundle, err = trust.Parse(raw)
+	w.must(err)
+	set, err := keys.NewSet(map[string]ed25519.PrivateKey{"license-1": private}, w.bundle)
+	w.must(err)
+	verifier, err := evidence.NewVerifier([]evidence.Secret{{Value: webhookSecret}})
+	w.must(err)
+	config := signerlog.Config{Path: filepath.Join(w.dir, "log.db"), Origin: "test/log", Key: logKey}
+	w.must(signerlog.Init(config))
+	store, err := signerlog.Open(config)
+	w.must(err)
+	w.must(store.RememberTrust(1, raw))
+	w.issuer, err = server.New(server.Config{Bundle: w.bundle, BundleBytes: raw, Keys: set, Verifier: verifier, Log: store})
+	w.must(err)
+	w.t.Cleanup(func() {
+		w.signerDown()
+		_ = store.Close()
+	})
+	w.signerUp()
+}
+
+func (w *world) signerUp() {
+	w.t.Helper()
+	path := filepath.Join(w.dir, "s")
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- server.Serve(ctx, server.Socket{Path: path, GroupID: -1}, w.issuer.Handler(), w.log, func() { close(ready) })
+	}()
+	select {
+	case <-ready:
+	case err := <-done:
+		w.t.Fatal(err)
+	}
+	w.signer = signer.NewClient(path)
+	w.signerDown = sync.OnceFunc(func() { cancel(); <-done })
+}
+
+// startStripe runs the stand-in; its webhooks go to whichever portal is open.
+func (w *world) startStripe() {
+	hooks := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.mu.Lock()
+		inbox := w.inbox
+		w.mu.Unlock()
+		if inbox == nil { // the catalog's own events
+			return
+		}
+		switch err := inbox.Receive(r.Context(), body, r.Header.Get("Stripe-Signature")); {
+		case errors.Is(err, fulfillment.ErrSignatureInvalid):
+			rw.WriteHeader(http.StatusBadRequest)
+		case err != nil:
+			rw.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	simServer := httptest.NewUnstartedServer(nil)
+	w.simURL = "http://" + simServer.Listener.Addr().String()
+	sim, err := stripesim.New(stripesim.Config{
+		PublicURL: w.simURL, APIKey: stripeKey, SettleAfter: time.Hour,
+		Endpoints: []stripesim.EndpointConfig{{URL: hooks.URL, Secret: webhookSecret, EnabledEvents: []string{"*"}}},
+	})
+	w.must(err)
+	simServer.Config.Handler = sim.Handler()
+	simServer.Start()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- sim.Run(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		<-done
+		simServer.Close()
+		hooks.Close()
+		_ = sim.Close()
+	})
+	w.stripe, err = billing.New(billing.Config{Key: stripeKey, URL: w.simURL, Timeout: 5 * time.Second})
+	w.must(err)
+	_, err = w.stripe.PushCatalog(w.t.Context(), w.bundle.Templates)
+	w.must(err)
+}
+
+// openPortal makes the portal's services on a fresh database.
+func (w *world) openPortal() {
+	p := &portal{url: pgtest.URL(w.t, postgres.Migrate)}
+	var err error
+	p.pool, err = pgxpool.New(context.Background(), p.url)
+	w.must(err)
+	w.t.Cleanup(p.pool.Close)
+	queue, err := jobs.NewInserter(p.pool, postgres.JobSchema, w.log)
+	w.must(err)
+	p.store = postgres.NewFulfillment(p.pool, queue)
+	bundles := fulfillment.NewCatalog(w.signer, time.Now)
+	watcher := postgres.NewWatcher(p.url, w.log)
+	listening, stop := context.WithCancel(context.Background())
+	go watcher.Run(listening)
+	w.t.Cleanup(stop)
+	p.orders, err = fulfillment.NewOrders(fulfillment.OrdersConfig{
+		Store: p.store, Licenses: p.store, Catalog: bundles, Stripe: w.stripe, Watcher: watcher, PublicURL: "http://localhost:8080",
+		Now: time.Now, Random: rand.Reader, Log: w.log,
+	})
+	w.must(err)
+	p.library, err = fulfillment.NewLibrary(fulfillment.LibraryConfig{
+		Licenses: p.store, Links: p.store, Secret: bytes.Repeat([]byte{7}, 32), Now: time.Now, Random: rand.Reader,
+	})
+	w.must(err)
+	p.fulfiller, err = fulfillment.NewFulfiller(fulfillment.FulfillerConfig{
+		Evaluations: p.store, Issuances: p.store, Mails: p.store, Reconciles: p.store, Stripe: w.stripe, Signer: w.signer, Catalog: bundles,
+		Mailer: w, Now: time.Now, Log: w.log,
+	})
+	w.must(err)
+	p.review = fulfillment.NewReview(p.store, time.Now)
+	p.restorer, err = fulfillment.NewRestorer(fulfillment.RestorerConfig{
+		Store: p.store, Signer: w.signer, Catalog: bundles, Now: time.Now, Random: rand.Reader, Log: w.log,
+	})
+	w.must(err)
+	inbox, err := fulfillment.NewInbox(fulfillment.InboxConfig{Store: p.store, Signer: w.signer, Catalog: bundles, Now: time.Now, Log: w.log})
+	w.must(err)
+	w.mu.Lock()
+	w.inbox = inbox
+	w.mu.Unlock()
+	w.portal = p
+}
+
+// SendReady implements fulfillment.Mailer.
+func (w *world) SendReady(_ context.Context, m fulfillment.ReadyMail) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mails = append(w.mails, m)
+	return nil
+}
+
+func (w *world) mailed() []fulfillment.ReadyMail {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]fulfillment.ReadyMail(nil), w.mails...)
+}
+
+// noSignIns stands for accounts, which these tests have none of.
+type noSignIns struct{}
+
+func (noSignIns) SignInMail(context.Context, string) (account.Mail, error) {
+	return account.Mail{}, account.ErrLinkUnknown
+}
+func (noSignIns) SendSignIn(context.Context, account.Mail) error { return nil }
+func (noSignIns) Tidy(context.Context) error                     { return nil }
+
+// work starts a worker on the portal's database.
+func (w *world) work() *jobs.Runner {
+	w.t.Helper()
+	runner, err := jobs.NewRunner(jobs.Config{
+		Pool: w.pool, Schema: postgres.JobSchema, Fulfiller: w.fulfiller, SignIns: noSignIns{}, Sender: noSignIns{}, Tidier: noSignIns{},
+		Poll: 5 * time.Millisecond, Workers: 4, Reconcile: time.Hour, Log: w.log,
+	})
+	w.must(err)
+	w.must(runner.Start(context.Background()))
+	w.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = runner.Stop(ctx)
+	})
+	return runner
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// organization makes an organization with its owner.
+func (w *world) organization(name, email string) (organizationID, userID string) {
+	w.t.Helper()
+	organizationID, err := fulfillment.NewID("cust_", time.Now(), rand.Reader)
+	w.must(err)
+	userID, err = fulfillment.NewID("usr_", time.Now(), rand.Reader)
+	w.must(err)
+	_, err = w.pool.Exec(w.t.Context(), `WITH o AS (INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, now())),
+		u AS (INSERT INTO users (id, email, created_at) VALUES ($3, $4, now())) SELECT 1`, organizationID, name, userID, email)
+	w.must(err)
+	_, err = w.pool.Exec(w.t.Context(), "INSERT INTO memberships (organization_id, user_id, role, created_at) VALUES ($1, $2, 'owner', now())", organizationID, userID)
+	w.must(err)
+	return organizationID, userID
+}
+
+// customer is an organization that buys.
+type customer struct {
+	*world
+	organization, user, email string
+}
+
+func (w *world) customer() customer { return w.customerAt("Lumen & Söhne", buyer) }
+
+func (w *world) customerAt(name, email string) customer {
+	w.t.Helper()
+	organizationID, userID := w.organization(name, email)
+	return customer{w, organizationID, userID, email}
+}
+
+// request is a good request for a new license.
+func (c customer) request(sku string) fulfillment.DraftRequest {
+	environments := map[string]string{"eval-72h": "evaluation", "pilot-30d": "staging"}
+	e := environments[sku]
+	if e == "" {
+		e = "production"
+	}
+	key, err := fulfillment.NewID("", time.Now(), rand.Reader)
+	c.must(err)
+	return fulfillment.DraftRequest{
+		FormKey: key, OrganizationID: c.organization, UserID: c.user, BuyerEmail: c.email, Kind: catalog.IssueNew, SKU: sku,
+		DeploymentName: "router " + key, Environments: []string{e},
+	}
+}
+
+func (c customer) draft(r fulfillment.DraftRequest) fulfillment.Order {
+	c.t.Helper()
+	o, err := c.orders.Draft(c.t.Context(), r)
+	c.must(err)
+	return o
+}
+
+// checkout opens an order's session and answers the session's ID.
+func (c customer) checkout(o fulfillment.Order) string {
+	c.t.Helper()
+	url, err := c.orders.Checkout(c.t.Context(), c.organization, o.ID)
+	c.must(err)
+	return url[strings.LastIndex(url, "/")+1:]
+}
+
+// order reads the order again.
+func (c customer) order(o fulfillment.Order) fulfillment.Order {
+	c.t.Helper()
+	again, err := c.orders.Order(c.t.Context(), c.organization, o.ID)
+	c.must(err)
+	return again
+}
+
+// becomes waits for the order to reach a state.
+func (c customer) becomes(o fulfillment.Order, state fulfillment.State) fulfillment.Order {
+	c.t.Helper()
+	return c.until(o, func(o fulfillment.Order) bool { return o.State == state }, string(state))
+}
+
+func (c customer) until(o fulfillment.Order, is func(fulfillment.Order) bool, what string) fulfillment.Order {
+	c.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if o = c.order(o); is(o) {
+			return o
+		}
+		if time.Now().After(end) {
+			c.t.Fatalf("order is %s %v, not %s", o.State, o.Reasons, what)
+		}
+	}
+}
+
+func (c customer) license(o fulfillment.Order) fulfillment.License {
+	c.t.Helper()
+	l, err := c.library.License(c.t.Context(), c.organization, c.order(o).LicenseID)
+	c.must(err)
+	return l
+}
+
+// buy goes the whole way to the license.
+func (c customer) buy(r fulfillment.DraftRequest) fulfillment.License {
+	c.t.Helper()
+	o := c.draft(r)
+	c.pay(c.checkout(o), o.Snapshot.Total)
+	return c.license(c.becomes(o, fulfillment.StateIssued))
+}
+
+func (w *world) pay(session string, total int64) {
+	w.t.Helper()
+	if total == 0 {
+		w.payBy(session, "confirm")
+		return
+	}
+	w.payBy(session, "card_ok")
+}
+
+func (w *world) payBy(session, method string) {
+	w.t.Helper()
+	w.sim("/_sim/sessions/"+session+"/pay", map[string]any{"method": method, "email": buyer}, nil)
+}
+
+// sim calls the stand-in's own API.
+func (w *world) sim(path string, in, out any) {
+	w.t.Helper()
+	method, body := http.MethodGet, []byte(nil)
+	if in != nil {
+		var err error
+		body, err = json.Marshal(in)
+		w.must(err)
+		method = http.MethodPost
+	}
+	request, err := http.NewRequestWithContext(w.t.Context(), method, w.simURL+path, bytes.NewReader(body))
+	w.must(err)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	w.must(err)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	w.must(err)
+	if response.StatusCode >= 300 {
+		w.t.Fatalf("%s: %d %s", path, response.StatusCode, answer)
+	}
+	if out != nil {
+		w.must(json.Unmarshal(answer, out))
+	}
+}
+
+// events lists the IDs of the stand-in's events about an object, newest first.
+func (w *world) events(object string) []string {
+	w.t.Helper()
+	var answer struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	w.sim("/_sim/events?object="+object, nil, &answer)
+	var ids []string
+	for _, e := range answer.Data {
+		ids = append(ids, e.ID)
+	}
+	if len(ids) == 0 {
+		w.t.Fatalf("no events of %s", object)
+	}
+	return ids
+}
+
+func (w *world) count(sql string, args ...any) int {
+	w.t.Helper()
+	var n int
+	w.must(w.pool.QueryRow(w.t.Context(), sql, args...).Scan(&n))
+	return n
+}
+
+// idle waits until no job is left to run.
+func (w *world) idle() {
+	w.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		n := w.count("SELECT count(*) FROM river.river_job WHERE state IN ('available', 'running', 'pending') AND kind <> 'reconcile'")
+		if n == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			w.t.Fatalf("%d jobs left", n)
+		}
+	}
+}
