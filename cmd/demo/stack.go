@@ -125,12 +125,11 @@ func openLog(dir string, stderr io.Writer) (*slog.Logger, *os.File, error) {
 func (s *stack) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	stripePort, mailPort, err := s.takePorts()
-	if err != nil {
+	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	if err := s.prepare(ctx); err != nil {
-		closeAll(append(stripePort, mailPort...))
+	stripePort, mailPort, err := s.takePorts()
+	if err != nil {
 		return err
 	}
 	if s.mail, err = startMail(mailPort, s.o.dir, s.log); err != nil {
@@ -273,11 +272,13 @@ func (s *stack) startPortal(ctx context.Context) error {
 		return err
 	}
 	web := s.portalChild("portal", "serve")
-	web.Ready = supervise.HTTP(s.o.portalURL() + "/packages")
+	web.Ready = supervise.HTTP(s.o.portalURL() + "/healthz")
+	worker := s.portalChild("worker", "worker")
+	worker.ReadyOutput = "worker works"
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.sup.Run(ctx, s.portalChild("catalog", "catalog", "push")) })
 	group.Go(func() error { return s.sup.Start(ctx, web) })
-	group.Go(func() error { return s.sup.Start(ctx, s.portalChild("worker", "worker")) })
+	group.Go(func() error { return s.sup.Start(ctx, worker) })
 	group.Go(func() error { return s.sup.Start(ctx, router) })
 	return group.Wait()
 }

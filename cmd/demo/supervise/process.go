@@ -133,6 +133,17 @@ func (p *process) ending() string {
 	return exit.Error()
 }
 
+// wrote reports whether the text is in the first part of the process's output.
+func (p *process) wrote(text string) bool {
+	f, err := os.Open(p.log)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	output, err := io.ReadAll(io.NewSectionReader(f, p.logFrom, 64<<10))
+	return err == nil && bytes.Contains(output, []byte(text))
+}
+
 // tail is the end of the process's output, each line indented, and where the
 // whole is.
 func (p *process) tail() string {

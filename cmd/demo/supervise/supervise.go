@@ -64,6 +64,9 @@ type Child struct {
 	// Ready returns nil once the child can serve; it is asked again and again
 	// and must return when its context ends. Nil means ready at once.
 	Ready func(context.Context) error
+	// ReadyOutput is for a child that serves no requests: it is ready once it
+	// has written this text.
+	ReadyOutput string
 }
 
 // Supervisor keeps children running until Stop.
@@ -76,7 +79,8 @@ type Supervisor struct {
 	children []*watched
 }
 
-// New returns a supervisor without children.
+// New returns a supervisor without children. Where an earlier one with the same
+// PIDDir was killed, it first waits for that one's children to be gone.
 func New(cfg Config) (*Supervisor, error) {
 	if cfg.PIDDir == "" || cfg.LogDir == "" || cfg.StopLimit <= 0 || cfg.Logger == nil {
 		return nil, errors.New("supervise: PIDDir, LogDir, StopLimit and Logger are required")
@@ -85,6 +89,9 @@ func New(cfg Config) (*Supervisor, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("supervise: %w", err)
 		}
+	}
+	if err := waitForLeftovers(cfg.PIDDir); err != nil {
+		return nil, err
 	}
 	return &Supervisor{cfg: cfg, forker: newForker()}, nil
 }

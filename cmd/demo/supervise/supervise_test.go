@@ -134,6 +134,22 @@ func TestStartWaitsUntilTheChildIsReady(t *testing.T) {
 	}
 }
 
+func TestAChildMayBeReadyOnceItSaysSo(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, time.Second)
+	c := child("slow", "slow")
+	c.ReadyOutput = "ready now"
+	for range 2 { // the output of an earlier run does not count
+		began := time.Now()
+		if err := f.Start(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < 200*time.Millisecond {
+			t.Errorf("ready after %v, before it said so", took)
+		}
+	}
+}
+
 func TestStartTellsWhatAChildSaidThatEndedEarly(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, time.Second)
@@ -281,6 +297,37 @@ func TestNoChildOutlivesAKilledSupervisor(t *testing.T) {
 	_ = cmd.Wait()
 	for _, pid := range pids {
 		eventually(t, "child gone", func() bool { return !alive(pid) })
+	}
+}
+
+func TestANewSupervisorWaitsForTheChildrenOfAKilledOne(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pids := filepath.Join(dir, "pids")
+	if err := os.Mkdir(pids, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/bin/sleep", "0.3") // an orphan on its way out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = cmd.Wait() }()
+	for name, text := range map[string]string{"orphan": strconv.Itoa(cmd.Process.Pid), "damaged": "?", "ended": "4194000"} {
+		if err := os.WriteFile(filepath.Join(pids, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := supervise.New(supervise.Config{
+		PIDDir: pids, LogDir: dir, StopLimit: time.Second, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if alive(cmd.Process.Pid) {
+		t.Error("New returned before the orphan was gone")
+	}
+	if left, err := os.ReadDir(pids); err != nil || len(left) != 0 {
+		t.Errorf("PID files left: %v, %v", left, err)
 	}
 }
 

@@ -41,14 +41,11 @@ func (w *watched) launch() (*process, error) {
 }
 
 func (w *watched) waitReady(ctx context.Context, p *process) error {
-	if w.child.Ready == nil {
-		return nil
-	}
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	var last error
 	for {
-		if last = w.child.Ready(ctx); last == nil && !p.ended() {
+		if last = w.child.probe(ctx, p); last == nil && !p.ended() {
 			return nil
 		}
 		select {
@@ -61,6 +58,16 @@ func (w *watched) waitReady(ctx context.Context, p *process) error {
 		case <-tick.C:
 		}
 	}
+}
+
+func (c Child) probe(ctx context.Context, p *process) error {
+	if c.ReadyOutput != "" && !p.wrote(c.ReadyOutput) {
+		return fmt.Errorf("it has not written %q", c.ReadyOutput)
+	}
+	if c.Ready == nil {
+		return nil
+	}
+	return c.Ready(ctx)
 }
 
 // keep starts the child again whenever it ends, until it is stopped.
