@@ -69,6 +69,11 @@ func (b *Bundle) keyProblems() []error {
 	var list []error
 	seen := map[string]bool{}
 	for i, k := range b.Keys {
+		for _, other := range b.Keys[:i] {
+			if k.mayStandFor(other) {
+				list = append(list, fmt.Errorf("keys %s and %s: both sign at one time", other.ID, k.ID))
+			}
+		}
 		name := fmt.Sprintf("key %d (%s)", i, k.ID)
 		public, err := k.Public()
 		if err != nil {
@@ -84,6 +89,14 @@ func (b *Bundle) keyProblems() []error {
 	}
 	return list
 }
+
+// mayStandFor reports whether both keys could sign the same license: then the same evidence could get two signatures.
+func (k Key) mayStandFor(other Key) bool {
+	return k.Role == other.Role && k.signs() && other.signs() && k.SignFrom.Before(other.SignUntil) && other.SignFrom.Before(k.SignUntil)
+}
+
+// signs reports whether the key signs inside its window; one that went to verify_only still signs late events.
+func (k Key) signs() bool { return k.Status == KeySigning || k.Status == KeyVerifyOnly }
 
 func (k Key) check() error {
 	switch {
@@ -139,14 +152,12 @@ func (k Key) Verifies() bool {
 // LateSigning is how long after its window a key may still sign for an event that was created inside it.
 const LateSigning = 7 * 24 * time.Hour
 
-// SigningKey finds the key of a role that signs what was issued at the given time: the one in status signing whose window
-// holds issuedAt, and whose window, with LateSigning, is not over now. A key that went to verify_only still signs late
-// events.
+// SigningKey finds the key of a role that signs what was issued at the given time: the one whose window holds issuedAt,
+// and whose window, with LateSigning, is not over now. There is at most one, since windows do not overlap.
 func (b *Bundle) SigningKey(role string, issuedAt, now time.Time) (Key, bool) {
 	for _, k := range b.Keys {
-		live := k.Status == KeySigning || k.Status == KeyVerifyOnly
 		inside := !issuedAt.Before(k.SignFrom) && issuedAt.Before(k.SignUntil)
-		if live && inside && k.Role == role && !now.Before(k.SignFrom) && now.Before(k.SignUntil.Add(LateSigning)) {
+		if k.signs() && inside && k.Role == role && !now.Before(k.SignFrom) && now.Before(k.SignUntil.Add(LateSigning)) {
 			return k, true
 		}
 	}

@@ -91,6 +91,7 @@ func TestParseRefuses(t *testing.T) {
 		"template twice":       func(b *Bundle) { b.Templates = append(b.Templates, b.Templates[0]) },
 		"key ID twice":         func(b *Bundle) { b.Keys[1].ID = b.Keys[0].ID },
 		"public key twice":     func(b *Bundle) { b.Keys[1].PublicKeyBase64 = b.Keys[0].PublicKeyBase64 },
+		"two keys at one time": func(b *Bundle) { b.Keys[1].Role = RoleLicense },
 		"short public key":     func(b *Bundle) { b.Keys[0].PublicKeyBase64 = "AAAA" },
 		"unknown status":       func(b *Bundle) { b.Keys[0].Status = "live" },
 		"window backwards":     func(b *Bundle) { b.Keys[0].SignUntil = b.Keys[0].SignFrom },

@@ -11,11 +11,12 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/metrum-ai/licensing-portal/internal/signer"
 	"github.com/metrum-ai/licensing-portal/internal/strictjson"
 )
 
 // MaxBytes bounds an event's body.
-const MaxBytes = 512 << 10
+const MaxBytes = signer.MaxEventBytes
 
 // APIVersion is the only version of Stripe's API whose events are evidence: another version's fields may mean other
 // things.

@@ -109,10 +109,15 @@ func (l *Log) writeGroup(group []*request) {
 
 // commitGroup decides each request and writes them in one transaction. An error means that none of them was answered by
 // the disk.
-func (l *Log) commitGroup(group []*request, results []result) error {
+func (l *Log) commitGroup(group []*request, results []result) (err error) {
 	if err := l.Err(); err != nil {
 		return err
 	}
+	defer func() {
+		if recover() != nil { // bbolt panics on pages that make no sense
+			err = l.fail(ErrBroken)
+		}
+	}()
 	tx, err := l.db.Begin(true)
 	if err != nil {
 		return l.fail(err)
