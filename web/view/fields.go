@@ -52,6 +52,14 @@ func retention(days int64) string {
 	return Count(days, "day")
 }
 
+// windowTokens writes how many tokens a license serves in its window.
+func windowTokens(l license.Limits) string {
+	if l.WindowDurationSeconds == 3600 {
+		return Number(l.WindowTokens) + " tokens an hour"
+	}
+	return Number(l.WindowTokens) + " tokens in " + Count(l.WindowDurationSeconds, "second")
+}
+
 func window(n int64, l license.Limits) string {
 	switch {
 	case n == 0:

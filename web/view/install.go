@@ -78,7 +78,7 @@ func (i Install) check() Commands {
 	return Commands{
 		ID: "check", Title: "Check the file you downloaded",
 		Text: "Compares the file with the checksum this portal holds, then verifies its signature with the portal's public keys. On macOS use shasum -a 256 -c.",
-		Code: fmt.Sprintf("cd ~/Downloads\necho \"%s  license.json\" | sha256sum -c -\ncurl -fsS %s -o keyring.json\nlicensectl verify -keys keyring.json license.json",
+		Code: fmt.Sprintf("cd ~/Downloads\necho \"%s  license.json\" \\\n  | sha256sum -c -\ncurl -fsS %s -o keyring.json\nlicensectl verify -keys keyring.json license.json",
 			i.License.SHA256, i.KeyRingURL),
 	}
 }

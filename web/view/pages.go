@@ -276,11 +276,11 @@ func guilloche(seed string) []string {
 	}
 	petals := float64(9 + h%7)
 	var paths []string
-	for band := range 7 {
+	for band := range 6 {
 		var d strings.Builder
-		phase := float64(band) * math.Pi / 7
-		for n := 0; n <= 160; n++ {
-			t := 2 * math.Pi * float64(n) / 160
+		phase := float64(band) * math.Pi / 6
+		for n := 0; n <= 240; n++ {
+			t := 2 * math.Pi * float64(n) / 240
 			r := 70 + 26*math.Sin(petals*t+phase) + 9*math.Sin((petals*2+1)*t-phase)
 			command := "L"
 			if n == 0 {
