@@ -136,17 +136,24 @@ func (s *Restorer) read(bundle *trust.Bundle, ring *license.KeyRing, e signer.En
 	if email == "" {
 		return Restored{}, errors.New("the evidence names no buyer")
 	}
+	at := logTime(e)
 	o := Order{
 		ID: intent.OrderID, OrganizationID: intent.CustomerID, DeploymentID: intent.DeploymentID, DeploymentName: intent.DeploymentID,
 		BuyerEmail: email, State: StateIssued, Snapshot: snapshot, LicenseID: payload.LicenseID, Attempt: 1,
 		CreatedAt: time.Unix(object.Created, 0).UTC(), SubmittedAt: time.Unix(object.Created, 0).UTC(), PaidAt: event.Created,
-		IssuedAt: e.LoggedAt, UpdatedAt: e.LoggedAt,
+		IssuedAt: at, UpdatedAt: at,
 	}
 	return Restored{
 		Order: o, OwnerID: owner, DeploymentName: intent.DeploymentID, Event: event,
 		Session:  restoredSession(object, event, snapshot),
-		Issuance: Issuance{License: newLicense(o, payload, []byte(e.Envelope)), Ref: intent.Template, EventID: event.ID, At: e.LoggedAt},
+		Issuance: Issuance{License: newLicense(o, payload, []byte(e.Envelope)), Ref: intent.Template, EventID: event.ID, At: at},
 	}, nil
+}
+
+// logTime is when a leaf was logged, to the second, with the leaf's place in the log as microseconds: licenses logged in one
+// second keep their order, which says which of them is the newest of a deployment.
+func logTime(e signer.Entry) time.Time {
+	return e.LoggedAt.UTC().Truncate(time.Second).Add(time.Duration(e.Index%1e6) * time.Microsecond)
 }
 
 func (s *Restorer) verified(ring *license.KeyRing, e signer.Entry) (license.Payload, *license.Payload, error) {

@@ -418,13 +418,13 @@ func (w *world) sim(path string, in, out any) {
 func (w *world) events(object string) []string {
 	w.t.Helper()
 	var answer struct {
-		Data []struct {
+		Events []struct {
 			ID string `json:"id"`
-		} `json:"data"`
+		} `json:"events"`
 	}
 	w.sim("/_sim/events?object="+object, nil, &answer)
 	var ids []string
-	for _, e := range answer.Data {
+	for _, e := range answer.Events {
 		ids = append(ids, e.ID)
 	}
 	if len(ids) == 0 {

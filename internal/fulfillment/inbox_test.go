@@ -1,0 +1,139 @@
+package fulfillment_test
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+)
+
+// event is a webhook about a session of nobody, changed as told, with its signature header.
+func event(change func(map[string]any)) (body []byte, header string) {
+	e := map[string]any{
+		"id": "evt_1", "object": "event", "api_version": fulfillment.APIVersion, "created": time.Now().Unix(), "livemode": false,
+		"type": "checkout.session.completed", "pending_webhooks": 1, "data": map[string]any{"object": map[string]any{
+			"id": "cs_nobody", "object": "checkout.session", "mode": "payment", "status": "complete", "payment_status": "paid",
+			"currency": "usd", "amount_subtotal": 1, "amount_total": 1, "livemode": false, "created": time.Now().Unix(), "metadata": map[string]any{},
+		}},
+	}
+	change(e)
+	body, err := json.Marshal(e)
+	if err != nil {
+		panic(err)
+	}
+	now := time.Now().Unix()
+	mac := hmac.New(sha256.New, []byte(webhookSecret))
+	fmt.Fprintf(mac, "%d.%s", now, body)
+	return body, fmt.Sprintf("t=%d,v1=%s", now, hex.EncodeToString(mac.Sum(nil)))
+}
+
+func TestTheInboxTakesWhatStripeSignedAndNothingElse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	good, header := event(func(map[string]any) {})
+	for name, c := range map[string]struct {
+		body   []byte
+		header string
+		want   error
+	}{
+		"no signature":       {good, "", fulfillment.ErrSignatureInvalid},
+		"a wrong signature":  {good, header[:len(header)-2] + "zz", fulfillment.ErrSignatureInvalid},
+		"another body":       {append(bytes.Clone(good), ' '), header, fulfillment.ErrSignatureInvalid},
+		"too large":          {make([]byte, fulfillment.MaxEventBytes+1), header, fulfillment.ErrTooLarge},
+		"an empty body":      {nil, header, fulfillment.ErrSignatureInvalid},
+		"an old signature":   {good, "t=1" + header[bytes.IndexByte([]byte(header), ','):], fulfillment.ErrSignatureInvalid},
+		"the good one":       {good, header, nil},
+		"the good one again": {good, header, nil},
+	} {
+		if err := w.inbox.Receive(t.Context(), c.body, c.header); !errors.Is(err, c.want) || (c.want == nil && err != nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := w.count("SELECT deliveries FROM events"); n != 2 {
+		t.Errorf("%d deliveries", n)
+	}
+	if n := w.count("SELECT count(*) FROM river.river_job WHERE kind = 'evaluate'"); n != 1 {
+		t.Errorf("%d jobs", n)
+	}
+	var body []byte
+	w.must(w.pool.QueryRow(t.Context(), "SELECT body FROM events").Scan(&body))
+	if !bytes.Equal(body, good) {
+		t.Error("the body was not kept as it arrived")
+	}
+}
+
+func TestEventsThatCannotBeReadRightAreKeptAndParked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for outcome, change := range map[string]func(map[string]any){
+		"parked: api version": func(e map[string]any) { e["api_version"] = "2024-06-20" },
+		"parked: account":     func(e map[string]any) { e["account"] = "acct_other" },
+		"parked: mode":        func(e map[string]any) { e["livemode"] = true },
+	} {
+		body, header := event(func(e map[string]any) { e["id"] = "evt_" + outcome[8:11]; change(e) })
+		w.must(w.inbox.Receive(t.Context(), body, header))
+		if n := w.count("SELECT count(*) FROM events WHERE outcome = $1", outcome); n != 1 {
+			t.Errorf("%s: %d", outcome, n)
+		}
+	}
+	body, header := event(func(e map[string]any) { e["id"], e["type"] = "evt_other", "customer.created" })
+	w.must(w.inbox.Receive(t.Context(), body, header))
+	if n := w.count("SELECT count(*) FROM events"); n != 3 {
+		t.Errorf("%d events are stored", n)
+	}
+	if n := w.count("SELECT count(*) FROM river.river_job"); n != 0 {
+		t.Errorf("%d jobs", n)
+	}
+}
+
+func TestAnEventWaitsAnHourForItsSessionAndIsParkedThen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	body, header := event(func(map[string]any) {})
+	w.must(w.inbox.Receive(t.Context(), body, header))
+	err := w.fulfiller.EvaluateEvent(t.Context(), "test", "evt_1")
+	if later, ok := errors.AsType[*fulfillment.LaterError](err); !ok || later.After <= 0 {
+		t.Fatalf("a session not stored yet: %v", err)
+	}
+	old, header := event(func(e map[string]any) { e["id"] = "evt_old" })
+	_, err = w.store.AddEvent(t.Context(), fulfillment.ReceivedEvent{
+		Mode: "test", ID: "evt_old", Type: "checkout.session.completed", APIVersion: fulfillment.APIVersion, ObjectID: "cs_nobody",
+		Created: time.Now(), ReceivedAt: time.Now().Add(-time.Hour), Body: old, SignatureHeader: header,
+	})
+	w.must(err)
+	w.must(w.fulfiller.EvaluateEvent(t.Context(), "test", "evt_old"))
+	if n := w.count("SELECT count(*) FROM events WHERE id = 'evt_old' AND outcome = 'parked: unknown session'"); n != 1 {
+		t.Error("it was not parked")
+	}
+}
+
+func TestTheDatabaseKeepsEvidenceAndLicensesAsTheyAre(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	c := w.customer()
+	l := c.buy(c.request("credit-pack-5m"))
+	other := c.draft(c.request("credit-pack-5m"))
+	c.checkout(other)
+	for _, sql := range []string{
+		"UPDATE issuances SET envelope = 'x'", "DELETE FROM issuances", "UPDATE events SET body = 'x'", "DELETE FROM events",
+		"UPDATE events SET created = now()", "UPDATE order_log SET detail = 'x'", "DELETE FROM order_log",
+		"UPDATE orders SET state = 'issued' WHERE id = '" + other.ID + "'",
+		"UPDATE orders SET state = 'in_review' WHERE id = '" + other.ID + "'",
+		"UPDATE orders SET license_id = NULL WHERE id = '" + l.OrderID + "'",
+		"INSERT INTO issuances SELECT 'lic_2', order_id, 'key', organization_id, deployment_id, kind, sku, template_ref, template_name, base_license_id, envelope, sha256, key_id, issued_at, not_before, expires_at, stored_at FROM issuances",
+		"INSERT INTO issuances SELECT 'lic_2', '" + other.ID + "', fulfillment_key, organization_id, deployment_id, kind, sku, template_ref, template_name, base_license_id, envelope, sha256, key_id, issued_at, not_before, expires_at, stored_at FROM issuances",
+		"INSERT INTO issuances SELECT 'lic_2', '" + other.ID + "', 'key', organization_id, deployment_id, kind, sku, template_ref, template_name, base_license_id, 'x', sha256, key_id, issued_at, not_before, expires_at, stored_at FROM issuances",
+	} {
+		if _, err := w.pool.Exec(t.Context(), sql); err == nil {
+			t.Errorf("the database took: %s", sql)
+		}
+	}
+}
