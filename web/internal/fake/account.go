@@ -3,6 +3,7 @@ package fake
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/account"
 )
@@ -22,10 +23,11 @@ func (s Accounts) RequestSignIn(_ context.Context, email, browser, _, returnTo s
 		return account.SignIn{}, account.ErrEmailInvalid
 	}
 	if email == "limited@halden.example" {
-		return account.SignIn{}, &account.RateLimitError{RetryAt: s.now().Add(80 * 60e9)}
+		return account.SignIn{}, &account.RateLimitError{RetryAt: s.now().Add(80 * time.Minute)}
 	}
 	defer s.change()()
-	in := account.SignIn{ID: "sgn_" + email, Email: email, ReturnTo: returnTo, ExpiresAt: s.now().Add(15 * 60e9)}
+	in := account.SignIn{ID: "sgn_" + email, Email: email, ReturnTo: returnTo, ExpiresAt: s.now().Add(15 * time.Minute)}
+	s.Used[Token(email)] = false
 	s.SignIns[Token(email)] = in
 	s.SignIns[Token(email)+browser] = in
 	return in, nil

@@ -156,6 +156,13 @@ func (s *Services) fillOrders(ready string) {
 		o.SubmittedAt, o.PaidAt, o.IssuedAt = now.AddDate(0, 0, -3), now.AddDate(0, 0, -3), now.AddDate(0, 0, -3)
 		o.LicenseID = ready
 	})
+	for _, l := range s.LicenseList[1:] {
+		order(l.OrderID, l.Payload.SKU, fulfillment.StateIssued, func(o *fulfillment.Order) {
+			at := l.Payload.IssuedAt
+			o.SubmittedAt, o.PaidAt, o.IssuedAt, o.DownloadedAt, o.LicenseID = at, at, at, at, l.ID
+			o.DeploymentID, o.DeploymentName = l.DeploymentID, l.DeploymentName
+		})
+	}
 	order(OrderCanceled, "pilot-30d", fulfillment.StateCanceled, func(o *fulfillment.Order) { o.ClosedAt = now.AddDate(0, 0, -5) })
 }
 
