@@ -40,6 +40,7 @@ func (p program) serve(ctx context.Context, args []string) error {
 	defer stopWatching()
 	watcher := postgres.NewWatcher(a.config.DatabaseURL.Reveal(), p.log)
 	go watcher.Run(watching)
+	go a.store.WakeWorkers(watching, p.log)
 
 	handler, err := a.handler(ctx, watcher)
 	if err != nil {

@@ -67,7 +67,7 @@ func TestFiveDeliveriesAtOnceAndTwoWorkersMakeOneLicense(t *testing.T) {
 	c.payBy(session, "bank_ok")
 	w.sim("/_sim/sessions/"+session+"/settle", map[string]any{"succeed": true}, nil)
 	w.sim("/_sim/release", map[string]any{"order": "reverse"}, nil)
-	o = c.becomes(o, fulfillment.StateIssued)
+	c.becomes(o, fulfillment.StateIssued)
 	for _, event := range w.events(session) {
 		w.sim("/_sim/events/"+event+"/deliver", map[string]any{"copies": 5}, nil)
 	}
@@ -85,6 +85,16 @@ func TestFiveDeliveriesAtOnceAndTwoWorkersMakeOneLicense(t *testing.T) {
 	w.must(err)
 	if status.LogSize != 1 {
 		t.Errorf("the signer signed %d times", status.LogSize)
+	}
+}
+
+func TestWorkersAreWokenAndNeedNotPoll(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.workPolling(time.Minute)
+	c := w.customer()
+	for range 3 { // River announces the first insert of a process by itself
+		c.buy(c.request("credit-pack-5m")) // waits 20 s at most
 	}
 }
 
@@ -121,7 +131,8 @@ func TestAnOpenSessionIsReusedAndACanceledOrderTakesNoMoney(t *testing.T) {
 	w := newWorld(t)
 	c := w.customer()
 	o := c.draft(c.request("credit-pack-5m"))
-	if c.checkout(o) != c.checkout(o) {
+	once := c.checkout(o)
+	if twice := c.checkout(o); twice != once {
 		t.Error("a second click makes a second session")
 	}
 	w.must(c.orders.Cancel(t.Context(), c.organization, o.ID))

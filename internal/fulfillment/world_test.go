@@ -199,6 +199,7 @@ func (w *world) openPortal() {
 	watcher := postgres.NewWatcher(p.url, w.log)
 	listening, stop := context.WithCancel(context.Background())
 	go watcher.Run(listening)
+	go p.store.WakeWorkers(listening, w.log)
 	w.t.Cleanup(stop)
 	p.orders, err = fulfillment.NewOrders(fulfillment.OrdersConfig{
 		Store: p.store, Licenses: p.store, Catalog: bundles, Stripe: w.stripe, Watcher: watcher, PublicURL: "http://localhost:8080",
@@ -251,11 +252,13 @@ func (noSignIns) SendSignIn(context.Context, account.Mail) error { return nil }
 func (noSignIns) Tidy(context.Context) error                     { return nil }
 
 // work starts a worker on the portal's database.
-func (w *world) work() *jobs.Runner {
+func (w *world) work() *jobs.Runner { return w.workPolling(5 * time.Millisecond) }
+
+func (w *world) workPolling(poll time.Duration) *jobs.Runner {
 	w.t.Helper()
 	runner, err := jobs.NewRunner(jobs.Config{
 		Pool: w.pool, Schema: postgres.JobSchema, Fulfiller: w.fulfiller, SignIns: noSignIns{}, Sender: noSignIns{}, Tidier: noSignIns{},
-		Poll: 5 * time.Millisecond, Workers: 4, Reconcile: time.Hour, Log: w.log,
+		Poll: poll, Workers: 4, Reconcile: time.Hour, Log: w.log,
 	})
 	w.must(err)
 	w.must(runner.Start(context.Background()))

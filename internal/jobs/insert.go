@@ -14,8 +14,8 @@ import (
 
 // Inserter inserts jobs inside the transaction of their cause. It is safe for concurrent use.
 //
-// A job of the webhook is inserted without NOTIFY, whose lock would serialize every webhook's commit; workers find it by
-// polling, or are woken by Wake. The others announce themselves.
+// A job of the webhook is inserted without NOTIFY, whose lock would serialize every webhook's commit; workers are
+// woken beside it (postgres.Fulfillment.WakeWorkers) or find it by polling. The others announce themselves.
 type Inserter struct {
 	loud  *river.Client[pgx.Tx]
 	quiet *river.Client[pgx.Tx]

@@ -28,6 +28,9 @@ func (s *Fulfillment) AddEvent(ctx context.Context, e fulfillment.ReceivedEvent)
 	if err != nil {
 		return false, fmt.Errorf("add event: %w", err)
 	}
+	if fresh {
+		s.wakeSoon()
+	}
 	return fresh, nil
 }
 

@@ -27,10 +27,13 @@ const orderChanged = "order_changed"
 type Fulfillment struct {
 	pool  *pgxpool.Pool
 	queue Queue
+	woken chan struct{}
 }
 
 // NewFulfillment returns the store on a migrated database; jobs go to queue.
-func NewFulfillment(pool *pgxpool.Pool, queue Queue) *Fulfillment { return &Fulfillment{pool, queue} }
+func NewFulfillment(pool *pgxpool.Pool, queue Queue) *Fulfillment {
+	return &Fulfillment{pool: pool, queue: queue, woken: make(chan struct{}, 1)}
+}
 
 // Ping reports whether the database answers.
 func (s *Fulfillment) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
