@@ -42,7 +42,9 @@ func (s *server) keys(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, view.Keys(view.KeysPage{Chrome: s.chrome(r, "Public keys", "keys"), Keys: b.Keys, Version: b.Version}))
+	p := view.KeysPage{Chrome: s.chrome(r, "Public keys", "keys"), Keys: b.Keys, Version: b.Version}
+	p.Chrome.Copies = true
+	return s.render(w, r, http.StatusOK, view.Keys(p))
 }
 
 // keyRing is the key ring file that a router and licensectl read.
