@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,7 +38,13 @@ func (s *server) configure(w http.ResponseWriter, r *http.Request) error {
 		if o.State != fulfillment.StateDraft {
 			return see(w, r, "/orders/"+o.ID)
 		}
-		p.Deployment, p.DeploymentName = o.DeploymentID, o.DeploymentName
+		p.Deployment, p.DeploymentName = o.DeploymentID, ""
+		if !known(p.Deployments, o.DeploymentID) { // it is made when the order goes to payment
+			p.Deployment, p.DeploymentName = newDeployment, o.DeploymentName
+		}
+		if r.URL.Query().Get("taken") != "" {
+			p.Errors = view.Errors{{Field: "deployment_name", Message: "You have a deployment of this name. Choose it from the list, or take another name"}}
+		}
 		p.Environments, p.Fingerprints = o.Snapshot.Intent.Environments, o.Snapshot.Intent.Fingerprints
 	case len(p.Deployments) == 0:
 		p.Deployment = newDeployment
@@ -46,6 +53,10 @@ func (s *server) configure(w http.ResponseWriter, r *http.Request) error {
 		p.Environments = p.Template.Environments
 	}
 	return s.render(w, r, http.StatusOK, view.Configure(p))
+}
+
+func known(deployments []fulfillment.Deployment, id string) bool {
+	return slices.ContainsFunc(deployments, func(d fulfillment.Deployment) bool { return d.ID == id })
 }
 
 // configurePage gathers what the form needs whoever fills it in; values are the query of a GET or the fields of a POST.
@@ -137,7 +148,7 @@ func draftErrors(err error, orderID string) (view.Errors, error) {
 	case errors.As(err, &invalid):
 		var list view.Errors
 		for _, f := range invalid.Fields {
-			list = append(list, view.FieldError{Field: view.FormField(f.Field), Message: f.Message})
+			list = append(list, view.FieldError{Field: view.FormField(f.Field), Message: strings.TrimSuffix(f.Message, ".")})
 		}
 		return list, nil
 	case errors.Is(err, fulfillment.ErrOpenRenewal):
@@ -221,9 +232,12 @@ func (s *server) pay(w http.ResponseWriter, r *http.Request) error {
 		return see(w, r, withQuery("/checkout/review", url.Values{"order": {o.ID}, "was": {seen}}))
 	}
 	target, err := s.Orders.Checkout(r.Context(), org, o.ID)
+	var invalid *fulfillment.ValidationError
 	switch {
 	case errors.Is(err, fulfillment.ErrPriceChanged):
 		return s.redraft(w, r, o)
+	case errors.As(err, &invalid): // the deployment's name was taken meanwhile
+		return see(w, r, changeURL(o)+"&taken=1")
 	case errors.Is(err, fulfillment.ErrNotPayable):
 		return see(w, r, "/orders/"+o.ID) // paid already, or on its way: its page says so
 	case errors.Is(err, fulfillment.ErrTemplateGone):
@@ -236,7 +250,15 @@ func (s *server) pay(w http.ResponseWriter, r *http.Request) error {
 
 // redraft takes the new price into the draft and shows both.
 func (s *server) redraft(w http.ResponseWriter, r *http.Request, o fulfillment.Order) error {
-	changed, err := s.Orders.Draft(r.Context(), draftOf(r.Context(), o))
+	deployments, err := s.Licenses.Deployments(r.Context(), o.OrganizationID)
+	if err != nil {
+		return err
+	}
+	request := draftOf(r.Context(), o)
+	if o.Snapshot.Intent.BaseID == "" && !known(deployments, o.DeploymentID) {
+		request.DeploymentID, request.DeploymentName = "", o.DeploymentName
+	}
+	changed, err := s.Orders.Draft(r.Context(), request)
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,12 @@ func (s *server) explain(err error) problem {
 	case errors.Is(err, errForbidden):
 		return problem{status: http.StatusForbidden, title: "Your role does not allow this",
 			text: "Nothing was changed.", todo: "Ask an owner of your organization to do it or to change your role."}
+	case errors.Is(err, fulfillment.ErrOpenRenewal):
+		return problem{status: http.StatusConflict, title: "Another renewal of this license is open",
+			text: "Nothing was charged.", todo: "Pay or cancel the other order under Orders first."}
+	case errors.Is(err, fulfillment.ErrFrozen):
+		return problem{status: http.StatusConflict, title: "This order can no longer be paid as it stands",
+			text: "Its price, its package or the license it builds on changed since. Nothing was charged.", todo: "Cancel it under Orders and order again."}
 	case errors.Is(err, errContentType):
 		return problem{status: http.StatusUnsupportedMediaType, title: "We could not read that",
 			text: "The request was not a form that this page sends.", todo: "Open the page here and use its button."}

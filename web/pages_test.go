@@ -188,7 +188,7 @@ func TestCheckoutKeepsAnswers(t *testing.T) {
 	if r.doc().Find(`input[name=environment][value=staging][checked]`).Length() != 1 || r.doc().Find("#f-fingerprint").AttrOr("value", "") != "box-1" {
 		t.Error("the answers are gone")
 	}
-	b.post("/checkout/pilot-30d", url.Values{"deployment": {"dep_routereu"}, "environment": {"staging"}, "fingerprint": {"refused"}, "form_key": {"k1"}}).has(".ferr", "That fingerprint is not plain text")
+	b.post("/checkout/pilot-30d", url.Values{"deployment": {"dep_routereu"}, "environment": {"staging"}, "fingerprint": {"refused"}, "form_key": {"k1"}}).has(".errors", "That fingerprint is not plain text")
 
 	answers := url.Values{"deployment": {"dep_routereu"}, "environment": {"staging"}, "fingerprint": {"box-1"}, "form_key": {"k1"}}
 	b.post("/checkout/pilot-30d", answers).goes(303, "/checkout/review?order=ord_newk1")
@@ -216,6 +216,16 @@ func TestPayWhenStripeIsDownOrPaidAlready(t *testing.T) {
 	}
 	s.services.CheckoutError = fulfillment.ErrNotPayable
 	b.post("/orders/"+fake.OrderReady+"/pay", nil).goes(303, "/orders/"+fake.OrderReady)
+	s.services.CheckoutError = fulfillment.ErrFrozen
+	if r := b.post("/orders/"+fake.OrderFailed+"/pay", nil); r.status != 409 {
+		t.Errorf("a base that was replaced: %d", r.status)
+	}
+	s.services.CheckoutError = fulfillment.ErrPriceChanged
+	b.post("/orders/"+fake.OrderDraft+"/pay", url.Values{"total": {"100000"}}).goes(303, "/checkout/review?order="+fake.OrderDraft+"&was=100000")
+	s.services.CheckoutError = &fulfillment.ValidationError{Fields: []fulfillment.FieldError{{Field: "deployment_name", Message: "Taken."}}}
+	taken := b.post("/orders/"+fake.OrderDraft+"/pay", url.Values{"total": {"100000"}})
+	taken.goes(303, "/checkout/credit-pack-25m?order="+fake.OrderDraft+"&taken=1")
+	b.get(taken.header.Get("Location")).has(".ferr", "You have a deployment of this name")
 	s.services.CheckoutError = errors.New("inner secret")
 	if r := b.post("/orders/"+fake.OrderFailed+"/pay", nil); r.status != 500 || strings.Contains(r.body, "inner secret") || !strings.Contains(r.body, r.header.Get("X-Request-Id")) {
 		t.Errorf("a failure: %d", r.status)
@@ -484,5 +494,27 @@ func TestStaticFilesAreNamedByContent(t *testing.T) {
 	}
 	if strings.Contains(r.body, `url("inter`) || !strings.Contains(r.body, `url("/static/inter-latin.`) {
 		t.Error("fonts are not named by content")
+	}
+}
+
+// TestFirstVisitIsLight adds up what a browser without a cache loads for the heaviest pages, compressed.
+func TestFirstVisitIsLight(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	b := s.as(fake.OwnerID)
+	for _, page := range []string{"/", "/orders/" + fake.OrderPaid, "/licenses/" + s.newest(), "/packages"} {
+		size := func(path string) int { return len(b.do(http.MethodGet, path, nil, "Accept-Encoding", "gzip").body) }
+		again := size(page)
+		total := again
+		for _, n := range b.get(page).doc().Find("link[href], script[src]").EachIter() {
+			total += size(n.AttrOr("href", n.AttrOr("src", "")))
+		}
+		mono := b.get(b.get(page).doc().Find("link[rel=stylesheet]").AttrOr("href", "")).body
+		_, mono, _ = strings.Cut(mono, `url("/static/jetbrains`)
+		mono, _, _ = strings.Cut(mono, `"`)
+		total += size("/static/jetbrains" + mono)
+		if total > 150_000 || total < 90_000 || again > 30_000 {
+			t.Errorf("%s: %d bytes at the first visit, %d afterwards", page, total, again)
+		}
 	}
 }

@@ -47,14 +47,12 @@ func (e Errors) At(field string) string {
 
 // FormField maps a request's field to the name it has in the form.
 func FormField(name string) string {
-	switch strings.ToLower(strings.ReplaceAll(name, "_", "")) {
-	case "deploymentid", "deployment":
+	switch {
+	case name == "deployment_id":
 		return "deployment"
-	case "deploymentname":
-		return "deployment_name"
-	case "environments", "environment":
-		return "environment"
-	case "fingerprints", "fingerprint":
+	case name == "deployment_name", name == "environment":
+		return name
+	case strings.HasPrefix(name, "fingerprint"): // fingerprint_1 and on
 		return "fingerprint"
 	}
 	return "form"

@@ -14,7 +14,7 @@ const CheckoutURL = "https://checkout.stripe.example/pay/cs_1"
 // Draft implements web.Orders.
 func (s *Services) Draft(_ context.Context, r fulfillment.DraftRequest) (fulfillment.Order, error) {
 	if slices.Contains(r.Fingerprints, "refused") {
-		return fulfillment.Order{}, &fulfillment.ValidationError{Fields: []fulfillment.FieldError{{Field: "fingerprints", Message: "That fingerprint is not plain text"}}}
+		return fulfillment.Order{}, &fulfillment.ValidationError{Fields: []fulfillment.FieldError{{Field: "fingerprint_1", Message: "That fingerprint is not plain text."}}}
 	}
 	defer s.change()()
 	t := s.template(r.SKU)
