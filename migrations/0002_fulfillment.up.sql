@@ -61,6 +61,7 @@ CREATE UNIQUE INDEX orders_one_open_renewal ON orders (base_license_id)
 CREATE INDEX orders_list ON orders (organization_id, created_at DESC, id DESC);
 CREATE INDEX orders_moving ON orders (checked_at) WHERE state IN ('awaiting_payment', 'processing', 'paid');
 CREATE INDEX orders_in_review ON orders (updated_at, id) WHERE state = 'in_review';
+CREATE INDEX orders_license_unpaid ON orders (id) WHERE license_id IS NOT NULL AND paid_at IS NULL; -- stays empty
 CREATE INDEX orders_evaluation_organization ON orders (organization_id) WHERE evaluation AND state IN ('paid', 'issued', 'in_review');
 CREATE INDEX orders_evaluation_domain ON orders (mail_domain) WHERE evaluation AND state IN ('paid', 'issued', 'in_review');
 CREATE INDEX orders_base ON orders (base_license_id) WHERE base_license_id IS NOT NULL;

@@ -1,0 +1,136 @@
+package postgres_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+	"github.com/metrum-ai/licensing-portal/internal/postgres"
+	"github.com/metrum-ai/licensing-portal/internal/postgres/pgtest"
+)
+
+// noQueue takes jobs and forgets them.
+type noQueue struct{}
+
+func (noQueue) EnqueueEvaluate(context.Context, pgx.Tx, string, string) error { return nil }
+func (noQueue) EnqueueEvaluateOrder(context.Context, pgx.Tx, string) error    { return nil }
+func (noQueue) EnqueueIssue(context.Context, pgx.Tx, string, int64) error     { return nil }
+func (noQueue) EnqueueReadyMail(context.Context, pgx.Tx, string) error        { return nil }
+func (noQueue) EnqueueSignInMail(context.Context, pgx.Tx, string) error       { return nil }
+
+// manyRows fills every table that grows: 6,000 issued orders of 600 organizations, each with session, event and license.
+const manyRows = `
+INSERT INTO organizations (id, name, created_at) SELECT 'cust_' || n, 'Customer ' || n, now() FROM generate_series(1, 600) n;
+INSERT INTO users (id, email, created_at) SELECT 'usr_' || n, n || '@c' || n || '.example', now() FROM generate_series(1, 600) n;
+INSERT INTO deployments (id, organization_id, name, created_at) SELECT 'dep_' || n, 'cust_' || n % 600 + 1, 'router ' || n, now() FROM generate_series(1, 6000) n;
+INSERT INTO orders (id, organization_id, created_by, buyer_email, mail_domain, deployment_id, deployment_name, state, kind, sku, template_ref,
+	evaluation, snapshot, currency, total, form_key, attempt, license_id, created_at, submitted_at, paid_at, issued_at, updated_at, checked_at)
+SELECT 'ord_' || n, 'cust_' || n % 600 + 1, 'usr_' || n % 600 + 1, 'x@x.example', 'c' || n % 600 + 1 || '.example', 'dep_' || n, 'router ' || n, 'issued',
+	'new', 'eval-72h', 'eval-72h@1', n % 3 = 0, '{"template": {"one_per_customer": true}}', 'USD', 0, n::text, 1, 'lic_' || n,
+	now() - n * interval '1 s', now(), now(), now(), now(), now() - interval '1 day' FROM generate_series(1, 6000) n;
+INSERT INTO checkout_sessions (id, order_id, attempt, url, status, payment_status, facts, created_at, expires_at)
+SELECT 'cs_' || n, 'ord_' || n, 1, '', 'complete', 'paid', '{}', now(), now() FROM generate_series(1, 6000) n;
+INSERT INTO events (mode, id, type, api_version, object_id, payment_status, reference, created, received_at, body, signature_header, outcome)
+SELECT 'test', 'evt_' || n, 'checkout.session.completed', '2023-10-16', 'cs_' || n, 'paid', '', now(), now(), '{}', '', 'evaluated' FROM generate_series(1, 6000) n;
+INSERT INTO issuances (license_id, order_id, fulfillment_key, organization_id, deployment_id, kind, sku, template_ref, template_name, envelope, sha256,
+	key_id, issued_at, not_before, expires_at, stored_at)
+SELECT 'lic_' || n, 'ord_' || n, 'ord_' || n, 'cust_' || n % 600 + 1, 'dep_' || n, 'new', 'eval-72h', 'eval-72h@1', 'Evaluation', '{"payload": {}}',
+	encode(sha256('{"payload": {}}'), 'hex'), 'k', now(), now(), now() + interval '1 day', now() - n * interval '1 s' FROM generate_series(1, 6000) n;
+INSERT INTO order_log (order_id, at, what, actor) SELECT 'ord_' || n, now(), 'issued', 'signer' FROM generate_series(1, 6000) n;
+ANALYZE;`
+
+func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	config, err := pgxpool.ParseConfig(pgtest.URL(t, postgres.Migrate))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.MaxConns = 1 // statistics are flushed by the connection that made them
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if _, err := pool.Exec(ctx, manyRows); err != nil {
+		t.Fatal(err)
+	}
+	s, now := postgres.NewFulfillment(pool, noQueue{}), time.Now()
+	only := func(_ any, err error) error { return err }
+	page := func(_ any, _ string, err error) error { return err }
+	calls := map[string]func() error{
+		"orders": func() error { return page(s.OrderPage(ctx, "cust_7", fulfillment.Page{})) },
+		"order":  func() error { return only(s.Record(ctx, "cust_7", "ord_6")) },
+		"all": func() error {
+			return page(s.LicensePage(ctx, "cust_7", fulfillment.FilterAll, fulfillment.Page{}, now))
+		},
+		"current": func() error {
+			return page(s.LicensePage(ctx, "cust_7", fulfillment.FilterCurrent, fulfillment.Page{}, now))
+		},
+		"expired": func() error {
+			return page(s.LicensePage(ctx, "cust_7", fulfillment.FilterExpired, fulfillment.Page{}, now))
+		},
+		"lineage":     func() error { return only(s.Lineage(ctx, "cust_7", "dep_6")) },
+		"deployments": func() error { return only(s.Deployments(ctx, "cust_7")) },
+		"download":    func() error { return s.NoteDownload(ctx, "cust_7", "lic_6", "usr_7", now) },
+		"installed":   func() error { return s.NoteInstalled(ctx, "cust_7", "lic_6", now) },
+		"evidence":    func() error { return only(s.Evidence(ctx, "ord_6")) },
+		"session":     func() error { return only(s.OrderOfSession(ctx, "cs_6")) },
+		"review":      func() error { return only(s.InReview(ctx)) },
+		"due":         func() error { return only(s.DueOrders(ctx, now, 100)) },
+		"gaps":        func() error { _, _, err := s.Gaps(ctx, now); return err },
+		"event": func() error {
+			return only(s.AddEvent(ctx, fulfillment.ReceivedEvent{Mode: "test", ID: "evt_new", Created: now, ReceivedAt: now, Body: []byte("{}")}))
+		},
+		"evaluate": func() error {
+			r, err := s.OrderRecord(ctx, "ord_6")
+			if err != nil {
+				return err
+			}
+			return s.Evaluate(ctx, r, []fulfillment.Session{{ID: "cs_6", Status: "complete", PaymentStatus: "paid"}}, now,
+				func(r fulfillment.Record, f fulfillment.Facts) fulfillment.Verdict {
+					if f.TakenByOrganization == "" || len(f.Authorized) != 1 {
+						t.Errorf("facts: %+v", f)
+					}
+					return fulfillment.Verdict{State: r.State, Paid: true, Flags: []fulfillment.Reason{{Code: "x", Detail: "y"}}}
+				})
+		},
+	}
+	scans := func() (n int64) {
+		err := pool.QueryRow(ctx, `SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_user_tables
+			WHERE relname IN ('orders', 'issuances', 'events', 'checkout_sessions', 'order_log', 'deployments', 'downloads')`).Scan(&n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	flush := func() {
+		if _, err := pool.Exec(ctx, "SELECT pg_stat_force_next_flush()"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, call := range calls {
+		flush()
+		before := scans()
+		if err := call(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		flush()
+		if after := scans(); after != before {
+			t.Errorf("%s reads %d whole tables", name, after-before)
+		}
+	}
+	flush()
+	before := scans()
+	if _, err := pool.Exec(ctx, "SELECT count(*) FROM order_log WHERE detail = 'x'"); err != nil {
+		t.Fatal(err)
+	}
+	flush()
+	if scans() == before {
+		t.Error("the test would not notice a whole table being read")
+	}
+}
