@@ -372,8 +372,8 @@ func Layout(c Chrome) templ.Component {
 }
 
 // htmxConfig keeps htmx inside the content policy: no style of its own, no evaluated code, and no error page swapped into
-// a live region.
-const htmxConfig = `{"includeIndicatorCSS":false,"allowEval":false,"noSwap":[204,304,"4xx","5xx"]}`
+// a live region; an order is followed in a background tab too, where its buyer most likely left it.
+const htmxConfig = `{"includeIndicatorCSS":false,"allowEval":false,"noSwap":[204,304,"4xx","5xx"],"sse":{"pauseOnBackground":false}}`
 
 func navLink(c Chrome, name, url, label string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
