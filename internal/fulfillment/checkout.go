@@ -156,6 +156,16 @@ func (s *Orders) open(ctx context.Context, r Record) (string, error) {
 
 // Cancel gives up an order that is not paid; its open session is expired first. ErrNotPayable if money is under way.
 func (s *Orders) Cancel(ctx context.Context, organizationID, orderID string) error {
+	var err error
+	for range 3 { // expiring the session makes an event, whose evaluation may move the order first
+		if err = s.cancel(ctx, organizationID, orderID); !errors.Is(err, ErrMoved) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: the order keeps changing", ErrUnavailable)
+}
+
+func (s *Orders) cancel(ctx context.Context, organizationID, orderID string) error {
 	r, err := s.c.Store.Record(ctx, organizationID, orderID)
 	if err != nil {
 		return err
@@ -172,11 +182,5 @@ func (s *Orders) Cancel(ctx context.Context, organizationID, orderID string) err
 			return err
 		}
 	}
-	if err := s.c.Store.CancelByCustomer(ctx, r, s.c.Now()); err != nil {
-		if errors.Is(err, ErrMoved) {
-			return ErrNotPayable
-		}
-		return err
-	}
-	return nil
+	return s.c.Store.CancelByCustomer(ctx, r, s.c.Now())
 }
