@@ -43,7 +43,7 @@ func (s *Fulfiller) Issue(ctx context.Context, orderID string) error {
 	if err != nil {
 		return s.refused(ctx, r, err)
 	}
-	l, err := s.verify(ctx, r, event.Created, base, envelope)
+	l, err := s.verify(ctx, r, base, envelope)
 	var mismatch *mismatchError
 	if errors.As(err, &mismatch) {
 		s.c.Log.ErrorContext(ctx, "license does not match its order", "order", r.ID)
@@ -84,8 +84,9 @@ func (e *mismatchError) Error() string {
 	return "The license that came back is not the order's: " + e.what + "."
 }
 
-// verify reads the envelope as the router would and compares it with what the order should issue.
-func (s *Fulfiller) verify(ctx context.Context, r Record, created time.Time, base, envelope []byte) (License, error) {
+// verify reads the envelope as the router would and compares it with what the order should issue. The time of issue is the
+// envelope's own: the signer answers what it logged first, which another event of the same payment may have proved.
+func (s *Fulfiller) verify(ctx context.Context, r Record, base, envelope []byte) (License, error) {
 	bundle, err := s.c.Catalog.Bundle(ctx)
 	if err != nil {
 		return License{}, err
@@ -108,7 +109,7 @@ func (s *Fulfiller) verify(ctx context.Context, r Record, created time.Time, bas
 		basePayload = &p
 	}
 	got := signed.Payload()
-	want, err := renderWith(bundle, r.Snapshot, basePayload, created, got.KeyID)
+	want, err := renderWith(bundle, r.Snapshot, basePayload, got.IssuedAt, got.KeyID)
 	if err != nil {
 		return License{}, &mismatchError{"the order cannot be rendered"}
 	}
