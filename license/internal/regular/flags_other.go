@@ -1,6 +1,6 @@
 //go:build !unix
 
-package license
+package regular
 
 // openFlags are none where there are no FIFOs to wait for.
 const openFlags = 0

@@ -1,6 +1,6 @@
 //go:build unix
 
-package license
+package regular
 
 import "syscall"
 
