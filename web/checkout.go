@@ -16,6 +16,9 @@ import (
 	"github.com/metrum-ai/licensing-portal/web/view"
 )
 
+// maxFormKey bounds the key that makes a form sent twice one order; pages make keys of 24 bytes.
+const maxFormKey = 100
+
 // newDeployment is the radio value that asks for a new deployment.
 const newDeployment = "new"
 
@@ -96,6 +99,9 @@ func (s *server) configurePage(r *http.Request, values url.Values) (view.Configu
 func (s *server) draft(w http.ResponseWriter, r *http.Request) error {
 	if err := form(r); err != nil {
 		return formError(err)
+	}
+	if key := r.PostForm.Get("form_key"); len(key) > maxFormKey {
+		return badForm{errors.New("form key is too long")}
 	}
 	p, err := s.configurePage(r, r.PostForm)
 	if err != nil {

@@ -3,9 +3,13 @@ package web
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/a-h/templ"
 
@@ -98,7 +102,25 @@ func form(r *http.Request) error {
 	default:
 		return errContentType
 	}
-	return r.ParseForm()
+	if err := r.ParseForm(); err != nil {
+		return err
+	}
+	if !allText(r.PostForm) {
+		return errors.New("a field is not text")
+	}
+	return nil
+}
+
+// isText reports whether s can be stored: UTF-8 without a zero byte, which no database keeps.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+func allText(values url.Values) bool {
+	for name, list := range values {
+		if !isText(name) || slices.ContainsFunc(list, func(v string) bool { return !isText(v) }) {
+			return false
+		}
+	}
+	return true
 }
 
 func contentType(r *http.Request) string {

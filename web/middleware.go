@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -134,6 +135,17 @@ func (s *server) recoverPanic(next http.Handler) http.Handler {
 				s.plain(w, r, http.StatusInternalServerError)
 			}
 		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// readable refuses an address that is not text, which would be a database's error further on.
+func (s *server) readable(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if query, err := url.ParseQuery(r.URL.RawQuery); err != nil || !isText(r.URL.Path) || !allText(query) {
+			s.fail(w, r, badForm{errors.New("the address is not text")})
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -26,7 +26,7 @@ func (s *server) routes() http.Handler {
 	r.Post("/webhooks/stripe", s.webhook)
 
 	r.Group(func(r chi.Router) {
-		r.Use(s.crossOrigin.Handler, s.limitBody, s.sessions.LoadAndSave, s.loadActor)
+		r.Use(s.readable, s.crossOrigin.Handler, s.limitBody, s.sessions.LoadAndSave, s.loadActor)
 		s.publicRoutes(r)
 		r.Group(func(r chi.Router) {
 			r.Use(s.requireUser)

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -91,6 +92,10 @@ func (s *server) loadActor(next http.Handler) http.Handler {
 			return
 		}
 		user, memberships, err := s.Accounts.Memberships(r.Context(), id)
+		if errors.Is(err, account.ErrUserUnknown) { // the session outlived its user, as after a restore
+			next.ServeHTTP(w, r)
+			return
+		}
 		if err != nil {
 			s.fail(w, r, fmt.Errorf("memberships: %w", err))
 			return

@@ -87,7 +87,8 @@ func (s *server) confirmCode(w http.ResponseWriter, r *http.Request) error {
 	if id == "" {
 		return see(w, r, "/sign-in")
 	}
-	user, in, err := s.Accounts.ConfirmCode(r.Context(), id, s.browserSecret(r), r.PostForm.Get("code"))
+	ctx := account.WithRemoteIP(r.Context(), s.ClientIP(r)) // guesses are counted by network too
+	user, in, err := s.Accounts.ConfirmCode(ctx, id, s.browserSecret(r), r.PostForm.Get("code"))
 	message := ""
 	switch {
 	case errors.Is(err, account.ErrCodeWrong):
@@ -233,7 +234,7 @@ func (s *server) nameOrganization(w http.ResponseWriter, r *http.Request) error 
 	org, err := s.Accounts.CreateOrganization(r.Context(), member(r).user.ID, name)
 	if errors.Is(err, account.ErrNameInvalid) {
 		p := view.WelcomePage{Chrome: s.chrome(r, "Name your organization", ""), Name: name}
-		p.Errors = view.Errors{{Field: "name", Message: "Enter a name of 1 to 200 characters"}}
+		p.Errors = view.Errors{{Field: "name", Message: "Enter a name of 1 to 100 characters, at most 200 bytes"}}
 		return s.render(w, r, http.StatusBadRequest, view.Welcome(p))
 	}
 	if err != nil {

@@ -2,25 +2,31 @@ package web
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/metrum-ai/licensing-portal/internal/account"
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
 	"github.com/metrum-ai/licensing-portal/web/view"
 )
 
 // Bounds of the live order page.
 const (
-	maxStreams    = 2000             // open at once in one process
-	streamLife    = 10 * time.Minute // then the page says to check again
-	heartbeat     = 15 * time.Second
-	streamRecheck = 5 * time.Second // a missed notice is made up for
-	streamWrite   = 10 * time.Second
+	maxStreams     = 2000             // open at once in one process
+	maxUserStreams = 20               // of one person, who would else take everybody's
+	streamLife     = 10 * time.Minute // then the page says to check again
+	heartbeat      = 15 * time.Second
+	streamRecheck  = 5 * time.Second // a missed notice is made up for
+	streamWrite    = 10 * time.Second
 )
 
 // orderEvents streams the order's progress as rendered fragments. It sends the state first, also after a reconnect, and
@@ -31,14 +37,13 @@ func (s *server) orderEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case s.streams <- struct{}{}:
-		defer func() { <-s.streams }()
-	default:
+	user := member(r).user.ID
+	if status := s.streams.take(user); status != http.StatusOK {
 		w.Header().Set("Retry-After", "30")
-		w.WriteHeader(http.StatusServiceUnavailable)
+		w.WriteHeader(status)
 		return nil
 	}
+	defer s.streams.give(user)
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "private, no-store")
@@ -49,6 +54,37 @@ func (s *server) orderEvents(w http.ResponseWriter, r *http.Request) error {
 		s.Logger.WarnContext(r.Context(), "order stream ended", "request_id", requestID(r.Context()), "error", err)
 	}
 	return nil
+}
+
+// slots counts the open streams of one process.
+type slots struct {
+	mu    sync.Mutex
+	total int
+	of    map[string]int // by user
+}
+
+// take takes a slot for a user, or answers the status that says why there is none.
+func (s *slots) take(user string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.of[user] >= maxUserStreams:
+		return http.StatusTooManyRequests
+	case s.total >= maxStreams:
+		return http.StatusServiceUnavailable
+	}
+	s.total++
+	s.of[user]++
+	return http.StatusOK
+}
+
+func (s *slots) give(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.total--
+	if s.of[user]--; s.of[user] == 0 {
+		delete(s.of, user)
+	}
 }
 
 // stream is one open connection.
@@ -70,6 +106,9 @@ func (st *stream) run(o fulfillment.Order) error {
 	recheck := time.NewTicker(streamRecheck)
 	defer recheck.Stop()
 	for {
+		if err := s.stillMember(ctx, member(st.r)); err != nil {
+			return err
+		}
 		// Watch began before this read, so that no change falls between them.
 		fresh, err := s.Orders.Order(ctx, o.OrganizationID, o.ID)
 		if err != nil {
@@ -106,6 +145,18 @@ func (st *stream) run(o fulfillment.Order) error {
 		}
 		phase.Stop()
 	}
+}
+
+// stillMember errors once the actor has left the organization that the stream tells of: streams outlive requests.
+func (s *server) stillMember(ctx context.Context, a actor) error {
+	_, memberships, err := s.Accounts.Memberships(ctx, a.user.ID)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(memberships, func(m account.Membership) bool { return m.Organization.ID == a.organization.ID }) {
+		return errors.New("the member left")
+	}
+	return nil
 }
 
 // show sends the order's state where it differs from what was sent last, and tells whether more may come.

@@ -87,7 +87,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Config: c, static: files, streams: make(chan struct{}, maxStreams)}
+	s := &server{Config: c, static: files, streams: slots{of: map[string]int{}}}
 	s.sessions = newSessions(c.SessionStore, s.secure(), s.sessionTrouble)
 	if s.crossOrigin, err = newCrossOrigin(c.PublicURL, s.crossOriginRefused); err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ type server struct {
 	static      *static
 	sessions    *scs.SessionManager
 	crossOrigin *http.CrossOriginProtection
-	streams     chan struct{} // a slot for each open stream
+	streams     slots
 }
 
 // secure reports whether browsers reach the portal by https.

@@ -54,8 +54,12 @@ func (p program) open(ctx context.Context, what config.Part) (*parts, error) {
 	if what&config.Database == 0 {
 		return a, nil
 	}
-	if a.pool, err = pgxpool.New(ctx, c.DatabaseURL.Reveal()); err != nil {
-		return nil, errors.New("DATABASE_URL cannot be read as a PostgreSQL URL")
+	patience := postgres.JobPatience
+	if what&config.Web != 0 {
+		patience = postgres.PagePatience
+	}
+	if a.pool, err = postgres.Open(ctx, c.DatabaseURL.Reveal(), patience); err != nil {
+		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	if a.queue, err = jobs.NewInserter(a.pool, postgres.JobSchema, p.log); err != nil {
 		a.Close()
@@ -132,15 +136,25 @@ func (h health) Check(ctx context.Context) map[string]error {
 	return map[string]error{"database": h.store.Ping(ctx), "signer": <-signing}
 }
 
-// housekeeping forgets expired sessions and old counts of attempts.
+// How long what has expired is kept: sign-ins, so that an old link is told from an unknown one, and counts of attempts, whose
+// longest window is a day.
+const (
+	keepSignIns = 7 * 24 * time.Hour
+	keepCounts  = 24 * time.Hour
+)
+
+// housekeeping forgets expired sessions, old sign-ins and old counts of attempts.
 type housekeeping struct {
 	sessions *postgres.Sessions
+	accounts *postgres.Accounts
 	limits   *postgres.RateLimits
+	now      func() time.Time
 }
 
 // Tidy implements jobs.Tidier.
 func (h housekeeping) Tidy(ctx context.Context) error {
 	_, err := h.sessions.DeleteExpired(ctx)
-	_, limitsErr := h.limits.DeleteBefore(ctx, time.Now().Add(-24*time.Hour))
-	return errors.Join(err, limitsErr)
+	_, signInsErr := h.accounts.DeleteSignIns(ctx, h.now().Add(-keepSignIns))
+	_, limitsErr := h.limits.DeleteBefore(ctx, h.now().Add(-keepCounts))
+	return errors.Join(err, signInsErr, limitsErr)
 }

@@ -161,7 +161,7 @@ func (a *parts) runner() (*jobs.Runner, error) {
 	}
 	return jobs.NewRunner(jobs.Config{
 		Pool: a.pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, SignIns: accounts, Sender: mailer,
-		Tidier: housekeeping{postgres.NewSessions(a.pool, time.Now), postgres.NewRateLimits(a.pool)},
+		Tidier: housekeeping{postgres.NewSessions(a.pool, time.Now), postgres.NewAccounts(a.pool, a.queue), postgres.NewRateLimits(a.pool), time.Now},
 		Poll:   a.config.JobPollInterval, Workers: a.config.JobConcurrency, Reconcile: a.config.ReconcileInterval, Log: a.log,
 	})
 }

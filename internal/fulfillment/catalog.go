@@ -15,9 +15,11 @@ type TrustSource interface {
 }
 
 // How long a bundle is shown without asking the signer again, and how old it may be while the signer does not answer.
+// A page waits no longer than bundleWait for a signer that hangs.
 const (
 	bundleFresh = 5 * time.Second
 	bundleStale = 15 * time.Minute
+	bundleWait  = time.Second
 )
 
 // Catalog remembers the signer's trust bundle for a few seconds, so that a page costs no round trip and the package list
@@ -48,7 +50,9 @@ func (c *Catalog) Bundle(ctx context.Context) (*trust.Bundle, error) {
 	c.asked = now // the others go on with the last one meanwhile
 	c.mu.Unlock()
 
-	bundle, err := c.source.Trust(ctx)
+	waiting, cancel := context.WithTimeout(ctx, bundleWait)
+	defer cancel()
+	bundle, err := c.source.Trust(waiting)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {

@@ -17,6 +17,9 @@ const APIVersion = "2023-10-16"
 // MaxEventBytes bounds a webhook's body.
 const MaxEventBytes = 512 << 10
 
+// checkWait is how long a webhook waits for the signer: twice what the signer gives a request.
+const checkWait = 4 * time.Second
+
 // Outcomes of events that are looked at no further.
 const (
 	outcomeVersion = "parked: api version"
@@ -90,6 +93,8 @@ func (s *Inbox) Receive(ctx context.Context, body []byte, signatureHeader string
 
 // check asks the signer, which alone knows the secret.
 func (s *Inbox) check(ctx context.Context, body []byte, header string) (signer.Checked, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkWait)
+	defer cancel()
 	checked, err := s.c.Signer.Check(ctx, signer.Event{Body: body, SignatureHeader: header})
 	var refusal *signer.Error
 	switch {

@@ -50,7 +50,7 @@ type Order struct {
 	Snapshot       Snapshot
 	Reasons        []Reason // in review: why; afterwards: why it had been
 	Failure        string   // failed: what the customer is told, e.g. "The bank refused the payment."
-	CloseNote      string   // canceled by staff: why
+	CloseNote      string   // canceled by staff: why, for staff alone; "" otherwise
 	LicenseID      string   // issued
 	Revision       int64    // grows with each change
 	Attempt        int      // checkout sessions made so far

@@ -20,18 +20,18 @@ type SignInQueue interface {
 
 // Accounts keeps organizations, users and sign-ins. It implements account.SignIns and account.Organizations.
 type Accounts struct {
-	pool  *pgxpool.Pool
+	database
 	queue SignInQueue
 }
 
 // NewAccounts keeps accounts in the database behind pool; queue takes the mails of sign-ins.
 func NewAccounts(pool *pgxpool.Pool, queue SignInQueue) *Accounts {
-	return &Accounts{pool: pool, queue: queue}
+	return &Accounts{database: database{pool}, queue: queue}
 }
 
 // CreateSignIn stores r and enqueues its mail, both or neither.
 func (a *Accounts) CreateSignIn(ctx context.Context, r account.Record) error {
-	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
+	return a.inTx(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			INSERT INTO sign_ins (id, email, browser_hash, return_to, created_at, expires_at)
 			VALUES ($1, $2, $3, $4, $5, $6)`,
@@ -47,7 +47,7 @@ func (a *Accounts) CreateSignIn(ctx context.Context, r account.Record) error {
 func (a *Accounts) SignIn(ctx context.Context, id string) (account.Record, error) {
 	var r account.Record
 	var usedAt *time.Time
-	err := a.pool.QueryRow(ctx, `
+	err := a.QueryRow(ctx, `
 		SELECT id, email, browser_hash, return_to, tries, created_at, expires_at, used_at
 		FROM sign_ins WHERE id = $1`, id).
 		Scan(&r.ID, &r.Email, &r.BrowserHash, &r.ReturnTo, &r.Tries, &r.CreatedAt, &r.ExpiresAt, &usedAt)
@@ -67,7 +67,7 @@ func (a *Accounts) SignIn(ctx context.Context, id string) (account.Record, error
 // CountTry takes a try, in one statement, so that tries at the same time are counted one by one.
 func (a *Accounts) CountTry(ctx context.Context, id string, browserHash []byte, now time.Time) (int, error) {
 	var taken int
-	err := a.pool.QueryRow(ctx, `
+	err := a.QueryRow(ctx, `
 		UPDATE sign_ins SET tries = tries + 1
 		WHERE id = $1 AND browser_hash = $2 AND used_at IS NULL AND expires_at > $3 AND tries < $4
 		RETURNING tries`, id, browserHash, now, account.MaxCodeTries).Scan(&taken)
@@ -83,7 +83,7 @@ func (a *Accounts) CountTry(ctx context.Context, id string, browserHash []byte, 
 // SpendSignIn uses up a sign-in and finds or makes its user, in one statement: of two at the same time one spends it.
 func (a *Accounts) SpendSignIn(ctx context.Context, id string, browserHash []byte, now time.Time, newUserID string) (account.User, bool, error) {
 	var u account.User
-	err := a.pool.QueryRow(ctx, `
+	err := a.QueryRow(ctx, `
 		WITH spent AS (
 			UPDATE sign_ins SET used_at = $3
 			WHERE id = $1 AND browser_hash = $2 AND used_at IS NULL AND expires_at > $3
@@ -104,7 +104,7 @@ func (a *Accounts) SpendSignIn(ctx context.Context, id string, browserHash []byt
 
 // Memberships answers a user and their organizations, oldest first, or account.ErrUserUnknown.
 func (a *Accounts) Memberships(ctx context.Context, userID string) (account.User, []account.Membership, error) {
-	rows, err := a.pool.Query(ctx, `
+	rows, err := a.Query(ctx, `
 		SELECT u.id, u.email, o.id, o.name, o.created_at, m.role
 		FROM users u
 		LEFT JOIN memberships m ON m.user_id = u.id
@@ -142,7 +142,7 @@ func (a *Accounts) Memberships(ctx context.Context, userID string) (account.User
 
 // CreateOrganization stores an organization and its owner, or errors with account.ErrUserUnknown.
 func (a *Accounts) CreateOrganization(ctx context.Context, o account.Organization, userID string) error {
-	err := pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
+	err := a.inTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)`,
 			o.ID, o.Name, o.CreatedAt); err != nil {
 			return fmt.Errorf("insert organization: %w", err)
@@ -165,7 +165,7 @@ func (a *Accounts) CreateOrganization(ctx context.Context, o account.Organizatio
 // DeleteSignIns forgets the sign-ins that expired before a time and answers how many. Keep them for a while, so that an old
 // link is told from an unknown one.
 func (a *Accounts) DeleteSignIns(ctx context.Context, expiredBefore time.Time) (int64, error) {
-	tag, err := a.pool.Exec(ctx, `DELETE FROM sign_ins WHERE expires_at < $1`, expiredBefore)
+	tag, err := a.Exec(ctx, `DELETE FROM sign_ins WHERE expires_at < $1`, expiredBefore)
 	if err != nil {
 		return 0, fmt.Errorf("delete sign-ins: %w", err)
 	}

@@ -37,7 +37,7 @@ func (s *Fulfillment) AddEvent(ctx context.Context, e fulfillment.ReceivedEvent)
 // Event finds a stored event, without its body.
 func (s *Fulfillment) Event(ctx context.Context, mode, eventID string) (fulfillment.ReceivedEvent, error) {
 	e := fulfillment.ReceivedEvent{Mode: mode, ID: eventID}
-	err := s.pool.QueryRow(ctx, `SELECT type, api_version, object_id, payment_status, reference, created, received_at, outcome
+	err := s.QueryRow(ctx, `SELECT type, api_version, object_id, payment_status, reference, created, received_at, outcome
 		FROM events WHERE mode = $1 AND id = $2`, mode, eventID).
 		Scan(&e.Type, &e.APIVersion, &e.ObjectID, &e.PaymentStatus, &e.Reference, moment{&e.Created}, moment{&e.ReceivedAt}, &e.Outcome)
 	return e, notFound(err)
@@ -46,13 +46,13 @@ func (s *Fulfillment) Event(ctx context.Context, mode, eventID string) (fulfillm
 // OrderOfSession finds the order that a checkout session was made for.
 func (s *Fulfillment) OrderOfSession(ctx context.Context, sessionID string) (string, error) {
 	var orderID string
-	err := s.pool.QueryRow(ctx, "SELECT order_id FROM checkout_sessions WHERE id = $1", sessionID).Scan(&orderID)
+	err := s.QueryRow(ctx, "SELECT order_id FROM checkout_sessions WHERE id = $1", sessionID).Scan(&orderID)
 	return orderID, notFound(err)
 }
 
 // SetOutcome notes what became of an event, and of which order it was.
 func (s *Fulfillment) SetOutcome(ctx context.Context, mode, eventID, orderID, outcome string) error {
-	_, err := s.pool.Exec(ctx, "UPDATE events SET order_id = $3, outcome = $4 WHERE mode = $1 AND id = $2",
+	_, err := s.Exec(ctx, "UPDATE events SET order_id = $3, outcome = $4 WHERE mode = $1 AND id = $2",
 		mode, eventID, optionalText(orderID), outcome)
 	return err
 }
@@ -65,7 +65,7 @@ const provesPayment = `(e.type = 'checkout.session.async_payment_succeeded'
 // Evidence finds the earliest event that can authorize an order's license.
 func (s *Fulfillment) Evidence(ctx context.Context, orderID string) (fulfillment.ReceivedEvent, error) {
 	var e fulfillment.ReceivedEvent
-	err := s.pool.QueryRow(ctx, `SELECT e.mode, e.id, e.type, e.created, e.body, e.signature_header
+	err := s.QueryRow(ctx, `SELECT e.mode, e.id, e.type, e.created, e.body, e.signature_header
 		FROM checkout_sessions c JOIN events e ON e.object_id = c.id
 		WHERE c.order_id = $1 AND `+provesPayment+` ORDER BY e.created, e.id LIMIT 1`, orderID).
 		Scan(&e.Mode, &e.ID, &e.Type, moment{&e.Created}, &e.Body, &e.SignatureHeader)

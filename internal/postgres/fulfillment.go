@@ -25,23 +25,18 @@ const orderChanged = "order_changed"
 
 // Fulfillment stores orders, events, issuances and what hangs on them. It is safe for concurrent use.
 type Fulfillment struct {
-	pool  *pgxpool.Pool
+	database
 	queue Queue
 	woken chan struct{}
 }
 
 // NewFulfillment returns the store on a migrated database; jobs go to queue.
 func NewFulfillment(pool *pgxpool.Pool, queue Queue) *Fulfillment {
-	return &Fulfillment{pool: pool, queue: queue, woken: make(chan struct{}, 1)}
+	return &Fulfillment{database: database{pool}, queue: queue, woken: make(chan struct{}, 1)}
 }
 
 // Ping reports whether the database answers.
-func (s *Fulfillment) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
-
-// inTx runs do in a transaction that commits when do succeeds.
-func (s *Fulfillment) inTx(ctx context.Context, do func(pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, s.pool, do)
-}
+func (s *Fulfillment) Ping(ctx context.Context) error { return telling(s.pool.Ping(ctx)) }
 
 // querier is a pool or a transaction.
 type querier interface {

@@ -64,7 +64,7 @@ func setIssued(ctx context.Context, tx pgx.Tx, orderID string, i fulfillment.Iss
 // LicenseBytes answers a license's exact bytes, of any organization; for the signer.
 func (s *Fulfillment) LicenseBytes(ctx context.Context, licenseID string) ([]byte, error) {
 	var envelope []byte
-	err := s.pool.QueryRow(ctx, "SELECT envelope FROM issuances WHERE license_id = $1", licenseID).Scan(&envelope)
+	err := s.QueryRow(ctx, "SELECT envelope FROM issuances WHERE license_id = $1", licenseID).Scan(&envelope)
 	return envelope, notFound(err)
 }
 
@@ -72,7 +72,7 @@ func (s *Fulfillment) LicenseBytes(ctx context.Context, licenseID string) ([]byt
 func (s *Fulfillment) ReadyMail(ctx context.Context, orderID string) (fulfillment.ReadyMail, bool, error) {
 	m := fulfillment.ReadyMail{OrderID: orderID}
 	var sent bool
-	err := s.pool.QueryRow(ctx, `SELECT o.buyer_email, i.license_id, i.template_name, o.deployment_name, i.expires_at, m.sent_at IS NOT NULL
+	err := s.QueryRow(ctx, `SELECT o.buyer_email, i.license_id, i.template_name, o.deployment_name, i.expires_at, m.sent_at IS NOT NULL
 		FROM mails m JOIN orders o ON o.id = m.ref JOIN issuances i ON i.order_id = o.id WHERE m.kind = 'ready' AND m.ref = $1`, orderID).
 		Scan(&m.To, &m.LicenseID, &m.PackageName, &m.DeploymentName, moment{&m.ExpiresAt}, &sent)
 	return m, sent, notFound(err)
@@ -80,6 +80,6 @@ func (s *Fulfillment) ReadyMail(ctx context.Context, orderID string) (fulfillmen
 
 // MarkMailed notes that an order's mail went out.
 func (s *Fulfillment) MarkMailed(ctx context.Context, orderID string, at time.Time) error {
-	_, err := s.pool.Exec(ctx, "UPDATE mails SET sent_at = coalesce(sent_at, $2) WHERE kind = 'ready' AND ref = $1", orderID, at)
+	_, err := s.Exec(ctx, "UPDATE mails SET sent_at = coalesce(sent_at, $2) WHERE kind = 'ready' AND ref = $1", orderID, at)
 	return err
 }

@@ -47,7 +47,7 @@ func scanLicense(row pgx.Row) (fulfillment.License, error) {
 }
 
 func (s *Fulfillment) licenses(ctx context.Context, sql string, args ...any) ([]fulfillment.License, error) {
-	rows, err := s.pool.Query(ctx, selectLicense+sql, args...)
+	rows, err := s.Query(ctx, selectLicense+sql, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (s *Fulfillment) licenses(ctx context.Context, sql string, args ...any) ([]
 
 // License finds a license of an organization.
 func (s *Fulfillment) License(ctx context.Context, organizationID, licenseID string) (fulfillment.License, error) {
-	return scanLicense(s.pool.QueryRow(ctx, selectLicense+"WHERE i.license_id = $1 AND i.organization_id = $2", licenseID, organizationID))
+	return scanLicense(s.QueryRow(ctx, selectLicense+"WHERE i.license_id = $1 AND i.organization_id = $2", licenseID, organizationID))
 }
 
 // LicensePage lists an organization's licenses, newest first.
@@ -92,7 +92,7 @@ func (s *Fulfillment) Lineage(ctx context.Context, organizationID, deploymentID 
 
 // Deployments lists an organization's deployments by name, at most a thousand.
 func (s *Fulfillment) Deployments(ctx context.Context, organizationID string) ([]fulfillment.Deployment, error) {
-	rows, err := s.pool.Query(ctx, "SELECT id, name, created_at FROM deployments WHERE organization_id = $1 ORDER BY lower(name), id LIMIT 1000", organizationID)
+	rows, err := s.Query(ctx, "SELECT id, name, created_at FROM deployments WHERE organization_id = $1 ORDER BY lower(name), id LIMIT 1000", organizationID)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func markDownloaded(ctx context.Context, tx pgx.Tx, organizationID, licenseID st
 
 // NoteInstalled marks a license installed at a time; the zero time takes the mark away.
 func (s *Fulfillment) NoteInstalled(ctx context.Context, organizationID, licenseID string, at time.Time) error {
-	tag, err := s.pool.Exec(ctx, `INSERT INTO license_marks (license_id, installed_at)
+	tag, err := s.Exec(ctx, `INSERT INTO license_marks (license_id, installed_at)
 		SELECT license_id, $3 FROM issuances WHERE license_id = $1 AND organization_id = $2
 		ON CONFLICT (license_id) DO UPDATE SET installed_at = excluded.installed_at`, licenseID, organizationID, optionalTime(at))
 	if err != nil {

@@ -18,7 +18,7 @@ func scanLink(row pgx.Row) (l fulfillment.Link, organizationID string, err error
 
 // InsertLink stores a link to a license of the organization.
 func (s *Fulfillment) InsertLink(ctx context.Context, organizationID, userID string, l fulfillment.Link) error {
-	tag, err := s.pool.Exec(ctx, `INSERT INTO redownload_links (id, license_id, organization_id, created_by, created_at, expires_at)
+	tag, err := s.Exec(ctx, `INSERT INTO redownload_links (id, license_id, organization_id, created_by, created_at, expires_at)
 		SELECT $1, license_id, organization_id, $4, $5, $6 FROM issuances WHERE license_id = $2 AND organization_id = $3`,
 		l.ID, l.LicenseID, organizationID, userID, l.CreatedAt, l.ExpiresAt)
 	if err != nil {
@@ -32,7 +32,7 @@ func (s *Fulfillment) InsertLink(ctx context.Context, organizationID, userID str
 
 // LicenseLinks lists the links of a license, newest first, at most a hundred.
 func (s *Fulfillment) LicenseLinks(ctx context.Context, organizationID, licenseID string) ([]fulfillment.Link, error) {
-	rows, err := s.pool.Query(ctx, selectLink+"WHERE k.license_id = $1 AND k.organization_id = $2 ORDER BY k.created_at DESC, k.id DESC LIMIT 100", licenseID, organizationID)
+	rows, err := s.Query(ctx, selectLink+"WHERE k.license_id = $1 AND k.organization_id = $2 ORDER BY k.created_at DESC, k.id DESC LIMIT 100", licenseID, organizationID)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (s *Fulfillment) LicenseLinks(ctx context.Context, organizationID, licenseI
 
 // RevokeLink ends a link of the organization; the first time counts.
 func (s *Fulfillment) RevokeLink(ctx context.Context, organizationID, linkID string, at time.Time) error {
-	tag, err := s.pool.Exec(ctx, "UPDATE redownload_links SET revoked_at = coalesce(revoked_at, $3) WHERE id = $1 AND organization_id = $2", linkID, organizationID, at)
+	tag, err := s.Exec(ctx, "UPDATE redownload_links SET revoked_at = coalesce(revoked_at, $3) WHERE id = $1 AND organization_id = $2", linkID, organizationID, at)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (s *Fulfillment) RevokeLink(ctx context.Context, organizationID, linkID str
 
 // Link finds a link and its license by the link's ID; whoever asks has shown its token.
 func (s *Fulfillment) Link(ctx context.Context, linkID string) (fulfillment.Link, fulfillment.License, error) {
-	link, organizationID, err := scanLink(s.pool.QueryRow(ctx, selectLink+"WHERE k.id = $1", linkID))
+	link, organizationID, err := scanLink(s.QueryRow(ctx, selectLink+"WHERE k.id = $1", linkID))
 	if err != nil {
 		return link, fulfillment.License{}, err
 	}

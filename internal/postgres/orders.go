@@ -43,27 +43,27 @@ func withSessions(ctx context.Context, q querier, r fulfillment.Record) (fulfill
 // Customer finds what an order needs to know of an organization.
 func (s *Fulfillment) Customer(ctx context.Context, organizationID string) (fulfillment.Customer, error) {
 	var c fulfillment.Customer
-	err := s.pool.QueryRow(ctx, "SELECT id, name, coalesce(stripe_customer_id, '') FROM organizations WHERE id = $1", organizationID).
+	err := s.QueryRow(ctx, "SELECT id, name, coalesce(stripe_customer_id, '') FROM organizations WHERE id = $1", organizationID).
 		Scan(&c.ID, &c.Name, &c.StripeCustomer)
 	return c, notFound(err)
 }
 
 // Record finds an order of an organization.
 func (s *Fulfillment) Record(ctx context.Context, organizationID, orderID string) (fulfillment.Record, error) {
-	r, err := scanOrder(s.pool.QueryRow(ctx, selectOrder+"WHERE o.id = $1 AND o.organization_id = $2", orderID, organizationID))
+	r, err := scanOrder(s.QueryRow(ctx, selectOrder+"WHERE o.id = $1 AND o.organization_id = $2", orderID, organizationID))
 	if err != nil {
 		return r, err
 	}
-	return withSessions(ctx, s.pool, r)
+	return withSessions(ctx, s, r)
 }
 
 // OrderRecord finds an order of any organization; for jobs and staff.
 func (s *Fulfillment) OrderRecord(ctx context.Context, orderID string) (fulfillment.Record, error) {
-	r, err := scanOrder(s.pool.QueryRow(ctx, selectOrder+"WHERE o.id = $1", orderID))
+	r, err := scanOrder(s.QueryRow(ctx, selectOrder+"WHERE o.id = $1", orderID))
 	if err != nil {
 		return r, err
 	}
-	return withSessions(ctx, s.pool, r)
+	return withSessions(ctx, s, r)
 }
 
 // lockOrder reads an order and keeps others from changing it until the transaction ends. ErrMoved if its revision is
@@ -85,7 +85,7 @@ func (s *Fulfillment) OrderPage(ctx context.Context, organizationID string, p fu
 	if err != nil {
 		return nil, "", err
 	}
-	rows, err := s.pool.Query(ctx, selectOrder+`WHERE o.organization_id = $1 AND (o.created_at, o.id) < ($2, $3)
+	rows, err := s.Query(ctx, selectOrder+`WHERE o.organization_id = $1 AND (o.created_at, o.id) < ($2, $3)
 		ORDER BY o.created_at DESC, o.id DESC LIMIT $4`, organizationID, c.at, c.id, pageRows+1)
 	if err != nil {
 		return nil, "", err
@@ -120,7 +120,7 @@ func (s *Fulfillment) InsertDraft(ctx context.Context, r fulfillment.Record) (fu
 	if err != nil {
 		return r, fmt.Errorf("insert draft: %w", err)
 	}
-	return scanOrder(s.pool.QueryRow(ctx, selectOrder+"WHERE o.organization_id = $1 AND o.form_key = $2", r.OrganizationID, r.FormKey))
+	return scanOrder(s.QueryRow(ctx, selectOrder+"WHERE o.organization_id = $1 AND o.form_key = $2", r.OrganizationID, r.FormKey))
 }
 
 const updateDraft = `UPDATE orders SET buyer_email = $3, mail_domain = $4, deployment_id = $5, deployment_name = $6, kind = $7, sku = $8,
@@ -129,7 +129,7 @@ const updateDraft = `UPDATE orders SET buyer_email = $3, mail_domain = $4, deplo
 
 // UpdateDraft replaces what a draft asks for. ErrMoved if it changed, or is no draft, meanwhile.
 func (s *Fulfillment) UpdateDraft(ctx context.Context, r fulfillment.Record) (fulfillment.Record, error) {
-	if err := writeDraft(ctx, s.pool, r); err != nil {
+	if err := writeDraft(ctx, s, r); err != nil {
 		return r, err
 	}
 	return s.Record(ctx, r.OrganizationID, r.ID)

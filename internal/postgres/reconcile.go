@@ -11,7 +11,7 @@ import (
 
 // DueOrders lists open orders last compared with Stripe before the time, the longest ago first.
 func (s *Fulfillment) DueOrders(ctx context.Context, before time.Time, limit int) ([]fulfillment.Due, error) {
-	rows, err := s.pool.Query(ctx, `SELECT o.id, o.state, o.paid_at, o.submitted_at,
+	rows, err := s.Query(ctx, `SELECT o.id, o.state, o.paid_at, o.submitted_at,
 			EXISTS (SELECT 1 FROM checkout_sessions c JOIN events e ON e.object_id = c.id WHERE c.order_id = o.id AND `+provesPayment+`),
 			ARRAY(SELECT c.id FROM checkout_sessions c WHERE c.order_id = o.id ORDER BY c.attempt)
 		FROM orders o WHERE o.state IN ('awaiting_payment', 'processing', 'paid') AND o.checked_at < $1
@@ -28,7 +28,7 @@ func (s *Fulfillment) DueOrders(ctx context.Context, before time.Time, limit int
 
 // Gaps counts paid orders without a license since before the time, and licenses of orders that are not paid.
 func (s *Fulfillment) Gaps(ctx context.Context, before time.Time) (paidWithoutLicense, licenseWithoutPayment int, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT
+	err = s.QueryRow(ctx, `SELECT
 		(SELECT count(*) FROM orders WHERE state = 'paid' AND paid_at < $1),
 		(SELECT count(*) FROM orders WHERE license_id IS NOT NULL AND paid_at IS NULL)`, before).Scan(&paidWithoutLicense, &licenseWithoutPayment)
 	return paidWithoutLicense, licenseWithoutPayment, err

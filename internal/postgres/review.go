@@ -10,7 +10,7 @@ import (
 
 // InReview lists every order in review, the longest waiting first.
 func (s *Fulfillment) InReview(ctx context.Context) ([]fulfillment.ReviewRow, error) {
-	rows, err := s.pool.Query(ctx, `SELECT o.id, g.name, o.sku, o.currency, o.total, o.reasons, o.updated_at
+	rows, err := s.Query(ctx, `SELECT o.id, g.name, o.sku, o.currency, o.total, o.reasons, o.updated_at
 		FROM orders o JOIN organizations g ON g.id = o.organization_id WHERE o.state = 'in_review' ORDER BY o.updated_at, o.id`)
 	if err != nil {
 		return nil, err

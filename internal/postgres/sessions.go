@@ -14,13 +14,13 @@ import (
 // Sessions is a store for scs, with contexts. It keeps the SHA-256 of a token, never the token, so that a dump of the
 // database signs nobody in.
 type Sessions struct {
-	pool *pgxpool.Pool
-	now  func() time.Time
+	database
+	now func() time.Time
 }
 
 // NewSessions keeps sessions in the database behind pool and judges their expiry by now.
 func NewSessions(pool *pgxpool.Pool, now func() time.Time) *Sessions {
-	return &Sessions{pool: pool, now: now}
+	return &Sessions{database: database{pool}, now: now}
 }
 
 func tokenHash(token string) []byte {
@@ -31,7 +31,7 @@ func tokenHash(token string) []byte {
 // FindCtx answers the data of a session that has not expired.
 func (s *Sessions) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
 	var data []byte
-	err := s.pool.QueryRow(ctx, `SELECT data FROM sessions WHERE token_hash = $1 AND expires_at > $2`,
+	err := s.QueryRow(ctx, `SELECT data FROM sessions WHERE token_hash = $1 AND expires_at > $2`,
 		tokenHash(token), s.now()).Scan(&data)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, false, nil
@@ -44,7 +44,7 @@ func (s *Sessions) FindCtx(ctx context.Context, token string) ([]byte, bool, err
 
 // CommitCtx stores or replaces a session.
 func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
-	_, err := s.pool.Exec(ctx, `
+	_, err := s.Exec(ctx, `
 		INSERT INTO sessions (token_hash, data, expires_at) VALUES ($1, $2, $3)
 		ON CONFLICT (token_hash) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at`,
 		tokenHash(token), data, expiry)
@@ -56,7 +56,7 @@ func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, exp
 
 // DeleteCtx ends a session; one that is not there is no error.
 func (s *Sessions) DeleteCtx(ctx context.Context, token string) error {
-	if _, err := s.pool.Exec(ctx, `DELETE FROM sessions WHERE token_hash = $1`, tokenHash(token)); err != nil {
+	if _, err := s.Exec(ctx, `DELETE FROM sessions WHERE token_hash = $1`, tokenHash(token)); err != nil {
 		return fmt.Errorf("delete session: %w", err)
 	}
 	return nil
@@ -79,7 +79,7 @@ func (s *Sessions) Delete(token string) error { return s.DeleteCtx(context.Backg
 
 // DeleteExpired forgets the sessions that have expired and answers how many.
 func (s *Sessions) DeleteExpired(ctx context.Context) (int64, error) {
-	tag, err := s.pool.Exec(ctx, `DELETE FROM sessions WHERE expires_at <= $1`, s.now())
+	tag, err := s.Exec(ctx, `DELETE FROM sessions WHERE expires_at <= $1`, s.now())
 	if err != nil {
 		return 0, fmt.Errorf("delete expired sessions: %w", err)
 	}

@@ -19,7 +19,7 @@ func (s *Fulfillment) WakeWorkers(ctx context.Context, log *slog.Logger) {
 			return
 		case <-s.woken:
 		}
-		if _, err := s.pool.Exec(ctx, "SELECT pg_notify($1, $2)", wakeChannel, `{"queue":"default"}`); err != nil && ctx.Err() == nil {
+		if _, err := s.Exec(ctx, "SELECT pg_notify($1, $2)", wakeChannel, `{"queue":"default"}`); err != nil && ctx.Err() == nil {
 			log.WarnContext(ctx, "workers not woken; they poll", "error", err)
 			select {
 			case <-ctx.Done():

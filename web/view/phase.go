@@ -137,8 +137,13 @@ func current(o fulfillment.Order, p Phase) (int, string) {
 	switch p {
 	case PhaseChecking, PhaseBank:
 		return 1, "current"
-	case PhaseFailed, PhaseCanceled:
+	case PhaseFailed:
 		return 1, "failed"
+	case PhaseCanceled:
+		if o.PaidAt.IsZero() {
+			return 1, "failed"
+		}
+		return 2, "failed"
 	case PhaseReview:
 		if o.PaidAt.IsZero() {
 			return 1, "current"

@@ -580,7 +580,7 @@ func Welcome(p WelcomePage) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = Text(p.Errors, "name", "Name of the organization", "As it should stand on the license, for example Halden Robotics GmbH.", p.Name, templ.Attributes{"autocomplete": "organization", "required": true, "maxlength": "200"}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = Text(p.Errors, "name", "Name of the organization", "As it should stand on the license, for example Halden Robotics GmbH.", p.Name, templ.Attributes{"autocomplete": "organization", "required": true, "maxlength": "100"}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
