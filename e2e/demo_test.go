@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -101,9 +102,18 @@ func build(bin string) error {
 	return nil
 }
 
+// nextPort is where freePorts looks next, so that demos that start at the same time do not find the same ports. The range
+// lies below the one that the kernel takes ports of outgoing connections from.
+var nextPort = func() *atomic.Int64 {
+	var n atomic.Int64
+	n.Store(int64(12000 + os.Getpid()%1000*12))
+	return &n
+}()
+
 // freePorts finds four ports in a row that nothing listens on.
 func freePorts() (int, error) {
-	for base := 20000 + os.Getpid()%20000; base < 60000; base += 7 {
+	for range 1000 {
+		base := int(12000 + (nextPort.Add(4)-12000)%18000)
 		free := true
 		for i := range 4 {
 			l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(base+i))
