@@ -35,12 +35,9 @@ func (s *server) order(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := view.OrderPage{Chrome: s.chrome(r, "Order "+o.ID, "orders"), Order: o, Live: r.URL.Query().Get("live") != "off"}
 	p.Phase = view.PhaseOf(o, s.now())
-	p.Chrome.Title = p.Phase.Heading()
-	if p.Phase.Moves() {
-		p.Chrome.Scripts = true
-		if p.Live {
-			p.Chrome.RefreshSeconds = refreshSeconds
-		}
+	p.Chrome.Title = p.Title()
+	if p.Phase.Moves() && p.Live {
+		p.Chrome.Scripts, p.Chrome.RefreshSeconds = true, refreshSeconds
 	}
 	if p.License, err = s.licenseOf(r, o); err != nil {
 		return err

@@ -100,6 +100,9 @@ func (p Phase) Heading() string {
 	return "Not ordered yet"
 }
 
+// Title names the order's page in a tab: where the order stands, and which one it is.
+func (p OrderPage) Title() string { return p.Phase.Heading() + ", " + Middle(p.Order.ID) }
+
 // Step is one line of an order's timeline.
 type Step struct {
 	Name  string
