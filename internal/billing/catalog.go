@@ -97,8 +97,8 @@ func (c *Client) pushProduct(ctx context.Context, t catalog.Template) (Change, e
 	p.Context = ctx
 	found, err := c.products.Get(change.Name, &stripe.ProductParams{Params: stripe.Params{Context: ctx}})
 	if err != nil {
-		if err := c.fail(ctx, "find product", err); !errors.Is(err, fulfillment.ErrNotFound) {
-			return Change{}, err
+		if !errors.Is(failure(ctx, "find product", err), fulfillment.ErrNotFound) { // which is how a new one begins
+			return Change{}, c.fail(ctx, "find product", err)
 		}
 		p.ID = stripe.String(change.Name)
 		p.Metadata = map[string]string{"sku": t.SKU}

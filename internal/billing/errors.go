@@ -55,6 +55,14 @@ func (e *Error) Unwrap() []error {
 
 // fail turns an error of the SDK into an *Error, and logs it.
 func (c *Client) fail(ctx context.Context, op string, err error) error {
+	e := failure(ctx, op, err)
+	c.log.WarnContext(ctx, "stripe call failed", "op", e.Op, "status", e.Status, "type", e.Type, "code", e.Code,
+		"request", e.RequestID, "retryable", e.Retryable)
+	return e
+}
+
+// failure turns an error of the SDK into an *Error.
+func failure(ctx context.Context, op string, err error) *Error {
 	e := &Error{Op: op}
 	if answer, ok := errors.AsType[*stripe.Error](err); ok {
 		e.Status, e.Type, e.Code = answer.HTTPStatusCode, string(answer.Type), string(answer.Code)
@@ -64,8 +72,6 @@ func (c *Client) fail(ctx context.Context, op string, err error) error {
 		e.Retryable = true
 		e.cause = transportError(ctx, err)
 	}
-	c.log.WarnContext(ctx, "stripe call failed", "op", e.Op, "status", e.Status, "type", e.Type, "code", e.Code,
-		"request", e.RequestID, "retryable", e.Retryable)
 	return e
 }
 

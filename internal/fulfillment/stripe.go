@@ -31,7 +31,7 @@ type CheckoutRequest struct {
 	Attempt        int      // from 1
 	IdempotencyKey string   // of order and attempt, survives retries
 	Snapshot       Snapshot // template (LookupKey, name), intent (metadata, quantity), currency and total
-	CustomerEmail  string   // passed when StripeCustomer is empty; the session then makes a customer (customer_creation always)
+	CustomerEmail  string   // passed when StripeCustomer is empty: what Stripe signs then names the buyer; it makes a customer only where it needs one
 	StripeCustomer string   // "cus_…" of the organization, "" until its first payment
 	SuccessURL     string
 	CancelURL      string

@@ -28,7 +28,7 @@ const neverNotify = 100 * 365 * 24 * time.Hour
 func NewInserter(pool *pgxpool.Pool, schema string, log *slog.Logger) (*Inserter, error) {
 	client := func(cooldown time.Duration) (*river.Client[pgx.Tx], error) {
 		return river.NewClient(riverpgxv5.New(pool), &river.Config{
-			Schema: schema, Logger: log, MaxAttempts: attempts, FetchCooldown: cooldown, FetchPollInterval: cooldown,
+			Schema: schema, Logger: quieter(log), MaxAttempts: attempts, FetchCooldown: cooldown, FetchPollInterval: cooldown,
 		})
 	}
 	loud, err := client(river.FetchCooldownMin)

@@ -71,7 +71,7 @@ func NewRunner(c Config) (*Runner, error) {
 		c.Reconcile = DefaultReconcile
 	}
 	client, err := river.NewClient(riverpgxv5.New(c.Pool), &river.Config{
-		Schema: c.Schema, Logger: c.Log, Workers: workers(c), MaxAttempts: attempts, RetryPolicy: retryPolicy{},
+		Schema: c.Schema, Logger: quieter(c.Log), Workers: workers(c), MaxAttempts: attempts, RetryPolicy: retryPolicy{},
 		Queues:        map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Workers}},
 		FetchCooldown: river.FetchCooldownMin, FetchPollInterval: c.Poll, JobTimeout: jobTimeout,
 		RescueStuckJobsAfter: 2 * jobTimeout, // a worker that was killed keeps its jobs no longer

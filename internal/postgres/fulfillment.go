@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -107,11 +108,12 @@ func decodeCursor(p fulfillment.Page) (cursor, error) {
 		return cursor{}, fmt.Errorf("%w: cursor", fulfillment.ErrNotFound)
 	}
 	micros, id, ok := strings.Cut(string(raw), " ")
-	at, err := strconv.ParseInt(micros, 10, 64)
-	if !ok || err != nil || len(id) > 200 || strings.ContainsRune(id, 0) {
+	n, err := strconv.ParseInt(micros, 10, 64)
+	at := time.UnixMicro(n)
+	if !ok || err != nil || at.Year() < 1970 || at.Year() > 9999 || len(id) > 200 || strings.ContainsRune(id, 0) || !utf8.ValidString(id) {
 		return cursor{}, fmt.Errorf("%w: cursor", fulfillment.ErrNotFound)
 	}
-	return cursor{pgtype.Timestamptz{Time: time.UnixMicro(at), Valid: true}, id}, nil
+	return cursor{pgtype.Timestamptz{Time: at, Valid: true}, id}, nil
 }
 
 // announce tells whoever watches an order, once the transaction commits.
