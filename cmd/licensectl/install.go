@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,10 +17,16 @@ import (
 )
 
 const installHelp = `
-Usage: licensectl install [-keys FILE] [-fingerprint TEXT] FILE -to PATH
+Usage: licensectl install [-keys FILE] [-fingerprint TEXT] [-yes] [-json] FILE -to PATH
+       licensectl install ... -router URL -admin-password-file FILE [-token-file FILE] [-rollback-on-failure]
 
 Verifies FILE as "licensectl verify" does and puts it at PATH, where the router looks for its license.
 Nothing is touched when FILE is refused, and nothing is written when it is already there.
+
+A license in force is not replaced by one that takes something away, unless -yes is given: one of another
+customer or deployment, with an earlier expiry, without a feature, environment, instance or API dialect that the
+installed one has, with a limit that is lower, or with a total volume where there was none. An evaluation gives way
+to every license of its customer that lasts as long and has its features. "licensectl diff" shows what changes.
 
 The file that was there is kept beside it as NAME.LICENSE_ID.bak, or with a digest where it has no license ID
 that verifies; a backup is never overwritten. The new file takes its mode and owner. Where there was none
@@ -32,46 +37,153 @@ the new one, whole, whatever happens in between.
 Where PATH is a symbolic link, the file that it points to is replaced, with the backup beside that file; the
 link stays. In a container, mount the folder and not the single file: such a mount keeps showing the old
 file.
+
+With -router it first asks whether the router answers, before anything changes, and afterwards waits until the router
+is ready, names the new license ID in its status and metrics (where it has metrics), and answers one /v1/models call
+(with -token-file). When that does not happen in time it exits with 3; with -rollback-on-failure it first puts the old
+file back.
 `
 
-func install(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
-	flags := flag.NewFlagSet("install", flag.ContinueOnError)
-	keys := flags.String("keys", "", "the key ring `FILE`")
-	to := flags.String("to", "", "the `PATH` of the router's license file (required)")
-	var instance fingerprint
-	flags.Var(&instance, "fingerprint", "also check that the license runs on the instance with this raw fingerprint (`TEXT`)")
-	file, err := parse(flags, args, installHelp, stdout)
-	if err != nil {
-		return err
-	}
-	if *to == "" {
+// settings are the flags of the commands that put a file at a path.
+type settings struct {
+	keys, to string
+	instance fingerprint
+	yes      bool
+	router   routerFlags
+	putBack  bool
+	ring     *license.KeyRing
+}
+
+func (s *settings) register(flags *flag.FlagSet) {
+	flags.StringVar(&s.keys, "keys", "", "the key ring `FILE`")
+	flags.StringVar(&s.to, "to", "", "the `PATH` of the router's license file (required)")
+	flags.Var(&s.instance, "fingerprint", "also check that the license runs on the instance with this raw fingerprint (`TEXT`)")
+	s.router.register(flags)
+	flags.BoolVar(&s.putBack, "rollback-on-failure", false, "put the old file back when the router does not take the new one")
+}
+
+// finish checks the flags after they were parsed and reads the key ring.
+func (s *settings) finish(getenv func(string) string) (err error) {
+	if s.to == "" {
 		return usagef("-to PATH is missing: where the router looks for its license")
 	}
-	ring, err := readKeys(*keys, getenv, defaultKeys)
+	if s.putBack && s.router.url == "" {
+		return usagef("-rollback-on-failure needs -router URL: only the router can say that it takes the file")
+	}
+	s.ring, err = readKeys(s.keys, getenv, defaultKeys)
+	return err
+}
+
+func install(ctx context.Context, args []string, getenv func(string) string, out *output) error {
+	flags := flag.NewFlagSet("install", flag.ContinueOnError)
+	var s settings
+	s.register(flags)
+	flags.BoolVar(&s.yes, "yes", false, "replace the installed license also by one that takes something away")
+	files, err := parse(flags, args, installHelp, oneLicense, out)
 	if err != nil {
 		return err
+	}
+	if err := s.finish(getenv); err != nil {
+		return err
+	}
+	l, err := readLicense(files[0], s.ring, time.Now(), s.instance)
+	if err != nil {
+		return err
+	}
+	done, err := s.put(ctx, l, out)
+	if err != nil {
+		return err
+	}
+	return out.object(done)
+}
+
+// installed is the answer of install, rollback and pull.
+type installed struct {
+	described
+	Path    string `json:"path"`
+	Changed bool   `json:"changed"`
+	Backup  string `json:"backup,omitempty"` // of what was there before
+	Router  string `json:"router,omitempty"` // "accepted" where it was asked
+}
+
+// put installs a verified license, tells people, and sees to it that the router takes it where one is named.
+func (s *settings) put(ctx context.Context, l *license.License, out *output) (installed, error) {
+	router, err := s.router.open()
+	if err != nil {
+		return installed{}, err
+	}
+	if router != nil {
+		if err := router.ask(ctx); err != nil {
+			return installed{}, fmt.Errorf("nothing was changed: %w", err)
+		}
 	}
 	now := time.Now()
-	l, err := readLicense(file, ring, now, instance)
-	if err != nil {
-		return err
-	}
-	backup, changed, err := installFile(ctx, folder{sync: (*os.File).Sync}, *to, l.Bytes(), func(old []byte) string {
-		return backupTag(old, ring, now)
+	f := folder{sync: (*os.File).Sync}
+	result, err := installFile(ctx, f, s.to, l.Bytes(), guard{
+		tag:   func(old []byte) string { return backupTag(old, s.ring, now) },
+		allow: func(old []byte) error { return s.allow(old, l, now) },
 	})
 	if err != nil {
-		return fmt.Errorf("install: %w", err)
+		return installed{}, fmt.Errorf("install: %w", err)
 	}
-	printLicense(stdout, l, instance)
+	s.tell(out, l, result)
+	answer := installed{describe(l, license.CodeValid, "", s.instance), s.to, result.changed, result.backup, ""}
+	if router == nil {
+		return answer, nil
+	}
+	if err := s.accept(ctx, router, l, result, out); err != nil {
+		return answer, err
+	}
+	answer.Router = "accepted"
+	return answer, nil
+}
+
+func (s *settings) tell(out *output, l *license.License, result replaced) {
+	printLicense(out, l, s.instance)
 	switch {
-	case !changed:
-		fmt.Fprintf(stdout, "already installed at %s\n", *to)
-		return nil
-	case backup != "":
-		fmt.Fprintf(stdout, "the file before it is kept as %s\n", backup)
+	case !result.changed:
+		out.line("already installed at %s", s.to)
+		return
+	case result.backup != "":
+		out.line("the file before it is kept as %s", result.backup)
 	}
-	fmt.Fprintf(stdout, "installed at %s\n", *to)
+	out.line("installed at %s", s.to)
+}
+
+// allow refuses to replace a license by one that takes something away. An old file that does not verify has nothing
+// to lose.
+func (s *settings) allow(old []byte, l *license.License, now time.Time) error {
+	before, err := license.Read(old, s.ring, now)
+	if err != nil || s.yes {
+		return nil
+	}
+	if lost := losses(before.Payload(), l.Payload(), before.CheckDates(now) == nil, s.instance.given); len(lost) > 0 {
+		return &worseError{lost}
+	}
 	return nil
+}
+
+// accept waits for the router to take the license. Where it does not, the old file is put back if that was asked for.
+func (s *settings) accept(ctx context.Context, router *router, l *license.License, result replaced, out *output) error {
+	refusal := router.accepts(ctx, l.SafeStatus().LicenseID, s.router.wait)
+	if refusal == nil {
+		out.line("the router serves with it")
+		return nil
+	}
+	switch {
+	case !s.putBack || !result.changed:
+		return fmt.Errorf("the file is at %s: %w", s.to, refusal)
+	case result.old == nil:
+		return fmt.Errorf("the file is at %s, there was none before it to put back: %w", s.to, refusal)
+	}
+	// The router's verdict may have come by way of a signal, and the old file must be put back all the same.
+	ctx = context.WithoutCancel(ctx)
+	_, err := installFile(ctx, folder{sync: (*os.File).Sync}, s.to, result.old, guard{noBackup: true})
+	if err != nil {
+		return errors.Join(refusal, fmt.Errorf("the old file could not be put back: %w", err))
+	}
+	out.line("the old file is back at %s", s.to)
+	return fmt.Errorf("the old file is back at %s: %w", s.to, refusal)
 }
 
 // backupTag names an old file by its license ID where that verifies and is fit for a file name, else by digest.
@@ -91,46 +203,77 @@ func digestTag(data []byte) string {
 	return "sha256-" + hex.EncodeToString(sum[:8])
 }
 
-// installFile puts data at path. It returns the path of the backup of what was there ("" where nothing was), and
-// whether anything had to change.
-func installFile(ctx context.Context, f folder, path string, data []byte, tag func(old []byte) string) (backup string, changed bool, err error) {
+// guard is what installFile asks about the file that it would replace.
+type guard struct {
+	tag      func(old []byte) string // names the backup
+	allow    func(old []byte) error  // nil: everything may be replaced
+	noBackup bool
+}
+
+// replaced says what installFile did.
+type replaced struct {
+	changed bool   // false: the file was there already
+	old     []byte // what was there before; nil where nothing was
+	backup  string // where that is kept
+}
+
+// installFile puts data at path.
+func installFile(ctx context.Context, f folder, path string, data []byte, g guard) (replaced, error) {
 	target, err := resolve(path)
 	if err != nil {
-		return "", false, err
+		return replaced{}, err
 	}
 	f.path = filepath.Dir(target)
 	unlock, err := f.lock()
 	if err != nil {
-		return "", false, err
+		return replaced{}, err
 	}
 	defer unlock()
 	if err := f.sweep(filepath.Base(target)); err != nil {
-		return "", false, err
+		return replaced{}, err
 	}
 
+	result := replaced{changed: true}
 	var attributes attributes
 	old, err := license.ReadFile(target)
 	switch {
 	case license.CodeOf(err) == license.CodeMissing:
 		if attributes, err = newAttributes(f.path); err != nil {
-			return "", false, err
+			return replaced{}, err
 		}
 	case err != nil:
-		return "", false, fmt.Errorf("what is at %s is no license file to replace: %v", path, err)
+		return replaced{}, fmt.Errorf("what is at %s is no license file to replace: %v", path, err)
 	case string(old) == string(data):
-		return "", false, nil
+		return replaced{}, nil
 	default:
+		result.old = old
 		if attributes, err = readAttributes(target); err != nil {
-			return "", false, err
+			return replaced{}, err
 		}
-		if backup, err = f.backUp(ctx, target, old, tag(old), attributes); err != nil {
-			return "", false, fmt.Errorf("backup: %w", err)
+		if result.backup, err = f.keep(ctx, target, old, g, attributes); err != nil {
+			return replaced{}, err
 		}
 	}
 	if err := f.replace(ctx, target, data, attributes); err != nil {
-		return "", false, err
+		return replaced{}, err
 	}
-	return backup, true, nil
+	return result, nil
+}
+
+// keep asks whether old may be replaced and backs it up.
+func (f folder) keep(ctx context.Context, target string, old []byte, g guard, a attributes) (backup string, err error) {
+	if g.allow != nil {
+		if err := g.allow(old); err != nil {
+			return "", err
+		}
+	}
+	if g.noBackup {
+		return "", nil
+	}
+	if backup, err = f.backUp(ctx, target, old, g.tag(old), a); err != nil {
+		return "", fmt.Errorf("backup: %w", err)
+	}
+	return backup, nil
 }
 
 // resolve returns the regular file, there or not yet there, that path stands for.

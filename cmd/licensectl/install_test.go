@@ -55,7 +55,7 @@ func (s *site) args(file string) []string {
 
 func (s *site) install(file string) {
 	s.t.Helper()
-	if err := run(s.t.Context(), s.args(file), noEnvironment, io.Discard, io.Discard); err != nil {
+	if err := run(s.t.Context(), s.args(file), noEnvironment, nil, io.Discard, io.Discard); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -134,7 +134,7 @@ func TestInstallThatCannotSyncLeavesTheOldFile(t *testing.T) {
 			}
 			return nil
 		}}
-		_, _, err := installFile(t.Context(), f, s.target, s.two, digestTag)
+		_, err := installFile(t.Context(), f, s.target, s.two, guard{tag: digestTag})
 		if !errors.Is(err, full) {
 			t.Errorf("sync %d: %v, want the failure", fails, err)
 		}
@@ -144,7 +144,7 @@ func TestInstallThatCannotSyncLeavesTheOldFile(t *testing.T) {
 		if temporary := s.wantWhole(); len(temporary) > 0 {
 			t.Errorf("sync %d leaves %v", fails, temporary)
 		}
-		for _, backup := range backups(t, s.target) {
+		for _, backup := range backupFiles(t, s.target) {
 			if err := os.Remove(backup); err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +152,7 @@ func TestInstallThatCannotSyncLeavesTheOldFile(t *testing.T) {
 	}
 }
 
-func backups(t *testing.T, target string) []string {
+func backupFiles(t *testing.T, target string) []string {
 	t.Helper()
 	found, err := filepath.Glob(target + ".*.bak")
 	if err != nil {
@@ -167,7 +167,7 @@ func TestInterruptedInstallChangesNothing(t *testing.T) {
 	s.install("one.json")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := run(ctx, s.args("two.json"), noEnvironment, io.Discard, io.Discard)
+	err := run(ctx, s.args("two.json"), noEnvironment, nil, io.Discard, io.Discard)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want canceled", err)
 	}
@@ -186,7 +186,7 @@ func TestTwoInstallationsDoNotMeet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = run(t.Context(), s.args("one.json"), noEnvironment, io.Discard, io.Discard)
+	err = run(t.Context(), s.args("one.json"), noEnvironment, nil, io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "another installation") {
 		t.Errorf("%v, want a refusal", err)
 	}
@@ -201,7 +201,7 @@ func TestBackupsAreNeverOverwritten(t *testing.T) {
 	for _, name := range []string{"lic_one", "lic_one." + digestTag(s.one)} {
 		mine := s.target + "." + name + ".bak"
 		writeFile(t, mine, []byte("mine"))
-		err := run(t.Context(), s.args("two.json"), noEnvironment, io.Discard, io.Discard)
+		err := run(t.Context(), s.args("two.json"), noEnvironment, nil, io.Discard, io.Discard)
 		if got := string(readFile(t, mine)); got != "mine" {
 			t.Fatalf("%s was overwritten", mine)
 		}

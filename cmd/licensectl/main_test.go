@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 const vectors = "../../license/testdata/vectors"
 
 // Each script reads like a terminal. It finds the vectors and their key ring in $VECTORS, and in its own folder
-// keys.json and licenses that are good today: one.json, two.json and bound.json (for the instance fp:a).
+// keys.json and the licenses of licensesFor.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	vectorDir := filepath.Join(t.TempDir(), "vectors")
@@ -37,22 +37,55 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("VECTORS", vectorDir)
-			files := map[string][]byte{
-				"keys.json": issuer.keys(t),
-				"one.json":  issuer.issue(t, "lic_one", nil),
-				"two.json":  issuer.issue(t, "lic_two", nil),
-				"odd.json":  issuer.issue(t, "../odd\n", nil),
-				"bound.json": issuer.issue(t, "lic_bound", func(p *license.Payload) {
-					p.Deployment.AllowedInstances = []string{"fp:a"}
-				}),
-			}
+			files := licensesFor(t, issuer)
+			files["keys.json"] = issuer.keys(t)
 			for name, data := range files {
 				writeFile(t, filepath.Join(env.WorkDir, name), data)
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mode": checkMode, "link": checkLink, "fifo": makeFIFO},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mode": checkMode, "link": checkLink, "fifo": makeFIFO,
+			"router": startRouter, "portal": startPortal, "waitfor": waitFor},
 	})
+}
+
+// licensesFor are licenses that are good today unless their name says otherwise, all of one customer but one.
+func licensesFor(t *testing.T, issuer issuer) map[string][]byte {
+	t.Helper()
+	volume := func(p *license.Payload, sku string, tokens int64, deployment string) {
+		p.SKU, p.Limits.MaxTotalTokens, p.ExpiresAt = sku, tokens, issuer.now.Add(300*24*time.Hour)
+		p.Deployment.DeploymentID, p.Deployment.AllowedEnvironments = deployment, []string{"production", "staging"}
+		p.Deployment.InstanceFingerprintRequired = true
+	}
+	edits := map[string]func(*license.Payload){
+		"one":   nil,
+		"two":   nil,
+		"bound": func(p *license.Payload) { p.Deployment.AllowedInstances = []string{"fp:a"} },
+		"eval": func(p *license.Payload) {
+			p.SKU, p.Limits.MaxTotalTokens, p.Features = "eval-72h", 5_000_000, []string{"routing", "usage_reporting"}
+			p.Deployment.DeploymentID, p.Deployment.AllowedEnvironments = "router-eu", []string{"evaluation"}
+		},
+		"pack5": func(p *license.Payload) {
+			volume(p, "credit-pack-5m", 5_000_000, "router-us")
+			p.Limits.MaxCallers, p.Features = 50, []string{"routing", "usage_reporting"}
+		},
+		"pack25": func(p *license.Payload) {
+			volume(p, "credit-pack-25m", 25_000_000, "router-us")
+			p.Limits.MaxCallers, p.Limits.MaxConcurrent = 100, 100
+			p.Features = []string{"admin_reports", "routing", "usage_reporting"}
+		},
+		"stranger": func(p *license.Payload) { p.CustomerID = "cust_2" },
+		"shorter":  func(p *license.Payload) { p.ExpiresAt = issuer.now.Add(20 * time.Hour) },
+		"expired":  func(p *license.Payload) { p.ExpiresAt = issuer.now.Add(-time.Minute) },
+		"next": func(p *license.Payload) {
+			p.NotBefore, p.ExpiresAt = issuer.now.Add(72*time.Hour), issuer.now.Add(96*time.Hour)
+		},
+	}
+	files := map[string][]byte{"odd.json": issuer.issue(t, "../odd\n", nil)}
+	for name, edit := range edits {
+		files[name+".json"] = issuer.issue(t, "lic_"+name, edit)
+	}
+	return files
 }
 
 // checkMode is the script command "mode WANT FILE".
@@ -120,7 +153,7 @@ func TestVerifyGivesEachVectorItsVerdict(t *testing.T) {
 	for _, c := range readVectorIndex(t).Cases {
 		var stdout, stderr bytes.Buffer
 		args := []string{"verify", "-keys", keys, "-now", c.Now, "-fingerprint", "fp:prod-a", filepath.Join(vectors, c.File)}
-		exit := report(run(t.Context(), args, noEnvironment, &stdout, &stderr), &stderr)
+		exit := report(run(t.Context(), args, noEnvironment, nil, &stdout, &stderr), &stderr)
 		switch {
 		case c.Verdict == "accept":
 			if exit != 0 || !strings.HasPrefix(stdout.String(), "license_id: lic_") {
@@ -161,11 +194,17 @@ func TestKeysAreLookedForInOrder(t *testing.T) {
 
 func noEnvironment(string) string { return "" }
 
-// issuer signs licenses that are good today.
-type issuer struct{ key ed25519.PrivateKey }
+// issuer signs licenses that are good today, all as of one moment.
+type issuer struct {
+	key ed25519.PrivateKey
+	now time.Time
+}
 
 func newIssuer() issuer {
-	return issuer{ed25519.NewKeyFromSeed(bytes.Repeat([]byte{5}, ed25519.SeedSize))}
+	return issuer{
+		key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{5}, ed25519.SeedSize)),
+		now: time.Now().UTC().Truncate(time.Second),
+	}
 }
 
 func (i issuer) keys(t *testing.T) []byte {
@@ -183,7 +222,7 @@ func (i issuer) keys(t *testing.T) []byte {
 
 func (i issuer) issue(t *testing.T, id string, edit func(*license.Payload)) []byte {
 	t.Helper()
-	now := time.Now().UTC().Truncate(time.Second)
+	now := i.now
 	p := license.Payload{SchemaVersion: 1, LicenseID: id, CustomerID: "cust_1", CustomerName: "Secret Name",
 		Product: license.Product, SKU: "pilot-30d", Features: []string{"routing"}, KeyID: "k1", Issuer: license.Issuer,
 		IssuedAt: now.Add(-time.Hour), NotBefore: now.Add(-time.Hour), ExpiresAt: now.Add(24 * time.Hour)}
