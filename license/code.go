@@ -1,9 +1,6 @@
 package license
 
-import (
-	"errors"
-	"net/http"
-)
+import "errors"
 
 // Code is a status that a router reports about its license. The names are part of the format and never change.
 type Code string
@@ -36,20 +33,29 @@ const (
 	CodeStateError        Code = "license-state-error"
 )
 
+// The HTTP statuses of RFC 9110 and RFC 6585 that go with the codes. Importing net/http for their names would link it,
+// and TLS with it, into everything that only verifies a file.
+const (
+	statusOK                 = 200
+	statusForbidden          = 403
+	statusTooManyRequests    = 429
+	statusServiceUnavailable = 503
+)
+
 // HTTPStatus returns the HTTP status a caller gets with the code: 200 while the router serves, 403 for what the
 // license forbids, 429 for what passes with time or volume, 503 while the router has no usable license. An unknown
 // code is 503, so that nothing unknown is ever served.
 func (c Code) HTTPStatus() int {
 	switch c {
 	case CodeValid, CodeGrace:
-		return http.StatusOK
+		return statusOK
 	case CodeExpired, CodeFeatureForbidden, CodeLimitExceeded, CodeSkinForbidden, CodeAdminLimit, CodeRetentionLimit,
 		CodeRevoked, CodeSuspended, CodeSuperseded:
-		return http.StatusForbidden
+		return statusForbidden
 	case CodeVolumeExceeded, CodeWindowExceeded, CodeConcurrency:
-		return http.StatusTooManyRequests
+		return statusTooManyRequests
 	default:
-		return http.StatusServiceUnavailable
+		return statusServiceUnavailable
 	}
 }
 
