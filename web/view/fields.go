@@ -52,12 +52,12 @@ func retention(days int64) string {
 	return Count(days, "day")
 }
 
-// windowTokens writes how many tokens a license serves in its window.
+// windowTokens writes how many tokens a license serves in its window, in words.
 func windowTokens(l license.Limits) string {
 	if l.WindowDurationSeconds == 3600 {
-		return Number(l.WindowTokens) + " tokens an hour"
+		return Volume(l.WindowTokens) + " tokens an hour"
 	}
-	return Number(l.WindowTokens) + " tokens in " + Count(l.WindowDurationSeconds, "second")
+	return Volume(l.WindowTokens) + " tokens in " + Count(l.WindowDurationSeconds, "second")
 }
 
 func window(n int64, l license.Limits) string {

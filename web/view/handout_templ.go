@@ -287,7 +287,7 @@ func handOutFile(p HandOutPage) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 22, "Download license.json</button></form><p class=\"s muted\">Check it before you install it: <code>licensectl verify license.json</code>. The public keys are at <a href=\"/keys\">Keys</a>.</p>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 22, "Download license.json</button></form><p class=\"s muted\">Check it before you install it: <code>licensectl verify -keys keyring.json license.json</code>, with the key ring from <a href=\"/keys\">Public keys</a>.</p>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

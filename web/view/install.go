@@ -77,7 +77,7 @@ func (i Install) Steps() []Commands {
 func (i Install) check() Commands {
 	return Commands{
 		ID: "check", Title: "Check the file you downloaded",
-		Text: "Compares the file with the checksum this portal holds, then verifies its signature with the portal's public keys. On macOS use shasum -a 256 -c.",
+		Text: "Compares the file with the checksum this portal holds, then verifies its signature with the portal's public keys. On macOS use `shasum -a 256 -c -`.",
 		Code: fmt.Sprintf("cd ~/Downloads\necho \"%s  license.json\" \\\n  | sha256sum -c -\ncurl -fsS %s -o keyring.json\nlicensectl verify -keys keyring.json license.json",
 			i.License.SHA256, i.KeyRingURL),
 	}
@@ -98,10 +98,10 @@ func (i Install) keep() Commands {
 	case Kubernetes:
 		c.Code = fmt.Sprintf("kubectl get secret router-license -o jsonpath='{.data.license\\.json}' \\\n  | base64 -d > license.json.%s", i.backup())
 	case Docker:
-		c.Text += " Run it where compose.yaml is."
-		c.Code = fmt.Sprintf("cp -p %s %s.%s", i.Path, i.Path, i.backup())
+		c.Text += " Run it where `compose.yaml` is."
+		c.Code = fmt.Sprintf("cp -p %s \\\n  %s.%s", i.Path, i.Path, i.backup())
 	default:
-		c.Code = fmt.Sprintf("sudo cp -p %s %s.%s", i.Path, i.Path, i.backup())
+		c.Code = fmt.Sprintf("sudo cp -p %s \\\n  %s.%s", i.Path, i.Path, i.backup())
 	}
 	return c
 }
@@ -113,19 +113,19 @@ func (i Install) replace() Commands {
 	case Kubernetes:
 		c.Text = "Writes the Secret that the router mounts, and replaces what it held."
 		c.Code = "kubectl create secret generic router-license --from-file=license.json=$HOME/Downloads/license.json \\\n  --dry-run=client -o yaml | kubectl apply -f -"
-		c.After = "Mount the Secret as a volume, not with subPath: a subPath mount never updates. A volume follows within about a minute."
+		c.After = "Mount the Secret as a volume, not with `subPath`: a `subPath` mount never updates. A volume follows within about a minute."
 	case Docker:
 		c.Code = fmt.Sprintf("install -m 0640 ~/Downloads/license.json %s\nmv -f %s %s\n\n# or both, verified first and with a backup:\nlicensectl install ~/Downloads/license.json -to %s", staged, staged, i.Path, i.Path)
 		c.After = "Mount the directory, not the single file: a container keeps the old file when a mounted file is renamed over."
 	default:
 		c.Code = fmt.Sprintf("sudo install -m 0640 -o router -g router ~/Downloads/license.json %s\nsudo mv -f %s %s\n\n# or both, verified first and with a backup:\nsudo licensectl install ~/Downloads/license.json -to %s", staged, staged, i.Path, i.Path)
-		c.After = "The file must belong to the user that the service runs as; here it is router."
+		c.After = "The file must belong to the user that the service runs as; here it is `router`."
 	}
 	return c
 }
 
 func (i Install) restart() Commands {
-	c := Commands{ID: "restart", Title: "Restart, or wait", Text: "A running router looks at the file again every recheck_interval. A restart makes it look now."}
+	c := Commands{ID: "restart", Title: "Restart, or wait", Text: "A running router looks at the file again every `recheck_interval`. A restart makes it look now."}
 	switch i.Platform {
 	case Kubernetes:
 		c.Code = "kubectl rollout restart deployment/router"
@@ -152,11 +152,11 @@ func (i Install) Back() string {
 	p := i.Previous
 	switch {
 	case p == nil:
-		return "There is no earlier license of this deployment to go back to. Without a valid license the router answers license-missing."
+		return "There is no earlier license of this deployment to go back to. Without a valid license the router answers `license-missing`."
 	case !i.Now.Before(p.Payload.ExpiresAt):
-		return "You can't go back: " + p.ID + " expired on " + Stamp(p.Payload.ExpiresAt) + "."
+		return "You can't go back: `" + p.ID + "` expired on " + Stamp(p.Payload.ExpiresAt) + "."
 	}
-	return "You can go back to " + p.ID + " until " + Stamp(p.Payload.ExpiresAt) + ". Put the copy of step 2 in place the same way."
+	return "You can go back to `" + p.ID + "` until " + Stamp(p.Payload.ExpiresAt) + ". Put the copy of step 2 in place the same way."
 }
 
 // Previous is the license that a router of this deployment most likely ran before this one: the base, else the next older.

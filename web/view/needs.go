@@ -14,7 +14,7 @@ type Need struct {
 
 // NeedsYou lists what waits for the customer, most urgent first.
 func NeedsYou(orders []fulfillment.Order, licenses []fulfillment.License, now time.Time, mayBuy bool) []Need {
-	var stopped, soon, install, pay []Need
+	var stopped, soon, install, pay, wait []Need
 	for _, l := range licenses {
 		if !l.Newest || l.SupersededBy != "" {
 			continue
@@ -44,12 +44,13 @@ func NeedsYou(orders []fulfillment.Order, licenses []fulfillment.License, now ti
 				pay = append(pay, Need{Class: "info", Title: "Not ordered yet: " + name, Text: "Your answers are kept.", Action: "Check the order", URL: "/checkout/review?order=" + o.ID})
 			}
 		case PhaseLate:
-			stopped = append(stopped, Need{Class: "info", Title: "Paid, not yet issued: " + name, Text: "Your payment is safe. A person has been told; we will e-mail you.", Action: "Open the order", URL: url})
+			wait = append(wait, Need{Class: "info", Title: "Paid, not yet issued: " + name, Text: "Your payment is safe. A person has been told; we will e-mail you.", Action: "Open the order", URL: url})
 		}
 	}
 	all := append(stopped, soon...)
 	all = append(all, install...)
-	return append(all, pay...)
+	all = append(all, pay...)
+	return append(all, wait...) // nothing to do but to know
 }
 
 // Line is one deployment on the overview: its newest license.

@@ -265,26 +265,27 @@ func (p ConfigurePage) MostFingerprints() int {
 	return int(max(1, min(p.Template.Limits.MaxInstances, 20)))
 }
 
-// guilloche is the fine ornament of a license: sine bands around a ring, as on security print. It depends on the license
-// ID alone, so that a license looks the same whenever it is shown.
+// guilloche is the fine ornament of a license: bands of waves around a ring, as on security print. It depends on the
+// license ID alone, so that a license looks the same whenever it is shown.
 func guilloche(seed string) []string {
 	var h uint32 = 2166136261
 	for _, b := range []byte(seed) {
 		h = (h ^ uint32(b)) * 16777619
 	}
-	petals := float64(9 + h%7)
+	const bands, points = 5, 180
+	waves := float64(11 + h%5)
 	var paths []string
-	for band := range 6 {
+	for band := range bands {
 		var d strings.Builder
-		phase := float64(band) * math.Pi / 6
-		for n := 0; n <= 240; n++ {
-			t := 2 * math.Pi * float64(n) / 240
-			r := 70 + 26*math.Sin(petals*t+phase) + 9*math.Sin((petals*2+1)*t-phase)
+		phase := 2 * math.Pi * float64(band) / bands
+		for n := range points + 1 {
+			t := 2 * math.Pi * float64(n) / points
+			r := 74 + 15*math.Sin(waves*t+phase) + 8*math.Cos(3*t+2*phase)
 			command := "L"
 			if n == 0 {
 				command = "M"
 			}
-			fmt.Fprintf(&d, "%s%.0f %.0f", command, 150+1.35*r*math.Cos(t), 100+r*math.Sin(t))
+			fmt.Fprintf(&d, "%s%.1f %.1f", command, 150+1.35*r*math.Cos(t), 100+r*math.Sin(t))
 		}
 		paths = append(paths, d.String())
 	}

@@ -122,6 +122,9 @@ func Steps(o fulfillment.Order, p Phase) []Step {
 		{Name: "Ready", At: o.IssuedAt}, {Name: "Downloaded", At: o.DownloadedAt},
 	}
 	at, state := current(o, p)
+	if name := stepNow(p, free); name != "" {
+		steps[at].Name = name
+	}
 	for i := range steps {
 		switch {
 		case i < at:
@@ -133,6 +136,30 @@ func Steps(o fulfillment.Order, p Phase) []Step {
 		}
 	}
 	return steps
+}
+
+// stepNow names the step that the order is at, which has not happened yet.
+func stepNow(p Phase, free bool) string {
+	switch p {
+	case PhaseChecking:
+		if free {
+			return "Being confirmed"
+		}
+		return "Waiting for the payment"
+	case PhaseBank:
+		return "Waiting for your bank"
+	case PhaseFailed:
+		return "Payment was not taken"
+	case PhaseCanceled:
+		return "Canceled"
+	case PhaseReview:
+		return "Being checked"
+	case PhaseIssuing, PhaseStill:
+		return "Being signed"
+	case PhaseLate:
+		return "Not signed yet"
+	}
+	return ""
 }
 
 // current is the step that the order is at, and how it is doing there; past the last when all is done.
@@ -158,7 +185,7 @@ func current(o fulfillment.Order, p Phase) (int, string) {
 		return 3, "failed"
 	case PhaseReady:
 		if o.DownloadedAt.IsZero() {
-			return 5, "current"
+			return 5, "todo"
 		}
 		return 6, ""
 	}
