@@ -90,6 +90,24 @@ func (a *parts) checkMode(ctx context.Context) (livemode bool, err error) {
 	return bundle.Stripe.Livemode, a.config.CheckMode(bundle.Stripe.Livemode)
 }
 
+// awaitDatabase waits until the database answers, however long that takes; it errors when ctx ends.
+func (a *parts) awaitDatabase(ctx context.Context) error {
+	for told := false; ; told = true {
+		err := a.store.Ping(ctx)
+		if err == nil {
+			return nil
+		}
+		if !told {
+			a.log.WarnContext(ctx, "database does not answer yet; waiting for it", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
 func (a *parts) accounts() (*account.Service, error) {
 	store := postgres.NewAccounts(a.pool, a.queue)
 	return account.New(account.Config{

@@ -136,6 +136,9 @@ func (p program) worker(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := a.awaitDatabase(ctx); err != nil {
+		return nil // told to stop meanwhile
+	}
 	if err := runner.Start(ctx); err != nil {
 		return err
 	}
