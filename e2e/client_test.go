@@ -107,7 +107,10 @@ func (c *client) askToSignIn() {
 // signIn signs in by code; a new person names an organization.
 func (c *client) signIn() *client {
 	c.t.Helper()
+	inbox := &person{t: c.t, d: c.d, email: c.email}
+	before := len(inbox.mails())
 	c.askToSignIn()
+	eventually(c.t, waitLong, "a new mail", func() bool { return len(inbox.mails()) > before })
 	code := codePattern.FindString(c.mail("/sign-in/confirm?t="))
 	if c.post("/sign-in/code", url.Values{"code": {code}}).header.Get("Location") == "/welcome" {
 		c.goes(c.post("/welcome", url.Values{"name": {"Org of " + c.t.Name()}}), "/")
