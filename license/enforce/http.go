@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -26,14 +27,15 @@ type statusPage struct {
 	license.SafeStatus
 	CustomerID string          `json:"customer_id"`
 	Limits     *license.Limits `json:"limits"`
+	Facts
 }
 
-// Status answers with the safe fields, the customer ID and the limits as JSON. It must stand behind authentication,
-// which is the router's own.
+// Status answers with the safe fields, the customer ID, the limits, the counters, and what is known about revocation,
+// clock and state, as JSON. It must stand behind authentication, which is the router's own.
 func (m *Manager) Status() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s := m.current.Load() // one state, so that no answer mixes two licenses
-		page := statusPage{SafeStatus: m.safeStatus(s)}
+		page := statusPage{SafeStatus: m.safeStatus(s), Facts: m.facts(s)}
 		if s.license != nil {
 			p := s.license.Payload()
 			page.CustomerID, page.Limits = p.CustomerID, &p.Limits
@@ -57,6 +59,44 @@ func (m *Manager) Require(feature string, requestID func(*http.Request) string, 
 		}
 		WriteError(w, id, err)
 	})
+}
+
+// Route is what the requests to a handler need of the license.
+type Route struct {
+	Feature string                    // required
+	Skin    string                    // "" for none
+	Reserve func(*http.Request) int64 // tokens to reserve; nil: none
+}
+
+// Meter admits requests to next as Begin does, counts them, and refuses the others as Require does. Next says how many
+// tokens were used with Settle; where it does not, or panics, the reservation counts.
+func (m *Manager) Meter(route Route, requestID func(*http.Request) string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		request := Request{Feature: route.Feature, Skin: route.Skin}
+		if route.Reserve != nil {
+			request.Tokens = route.Reserve(r)
+		}
+		ticket, err := m.Begin(request)
+		if err != nil {
+			id := ""
+			if requestID != nil {
+				id = requestID(r)
+			}
+			WriteError(w, id, err)
+			return
+		}
+		defer ticket.End()
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), ticketKey{}, &ticket)))
+	})
+}
+
+type ticketKey struct{}
+
+// Settle tells Meter how many tokens the request with this context used. Without a metered request it does nothing.
+func Settle(ctx context.Context, tokens int64) {
+	if ticket, ok := ctx.Value(ticketKey{}).(*Ticket); ok {
+		ticket.Settle(tokens)
+	}
 }
 
 // WriteError answers with err, normally a *license.Error from Admit:

@@ -2,7 +2,6 @@ package enforce
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -11,111 +10,165 @@ import (
 	"github.com/metrum-ai/licensing-portal/license"
 )
 
-// DefaultRecheckInterval is how often the license file is looked at when Config names no interval.
-const DefaultRecheckInterval = time.Minute
-
-// Config says what to enforce. Path and Ring are required.
-type Config struct {
-	Path            string           // of the license file
-	Ring            *license.KeyRing // the keys the router trusts
-	Fingerprint     string           // of this instance, raw; "" for none
-	RecheckInterval time.Duration    // 0: DefaultRecheckInterval
-	GracePeriod     time.Duration    // grace_period_on_validation_error; 0: none
-	RouterVersion   string           // shown in the safe status
-	Clock           func() time.Time // nil: time.Now
-	Logger          *slog.Logger     // nil: no log
-}
-
-// Validate reports every problem of the configuration at once.
-func (c Config) Validate() error {
-	var problems []error
-	if c.Path == "" {
-		problems = append(problems, errors.New("enforce: Path is required: the license file"))
-	}
-	if c.Ring == nil {
-		problems = append(problems, errors.New("enforce: Ring is required: the keys that licenses are signed with"))
-	}
-	if c.RecheckInterval < 0 {
-		problems = append(problems, errors.New("enforce: RecheckInterval must not be negative"))
-	}
-	if c.GracePeriod < 0 {
-		problems = append(problems, errors.New("enforce: GracePeriod must not be negative"))
-	}
-	return errors.Join(problems...)
-}
+const watchInterval = time.Second
 
 // Manager holds the license in force. Its methods are safe for concurrent use.
 type Manager struct {
 	config  Config
+	clock   *clock
+	ledger  *ledger
+	gate    *gate
 	current atomic.Pointer[state]
+	refused refusals
 
-	mu     sync.Mutex // one recheck at a time
-	logged logged
+	mu          sync.Mutex // one recheck at a time
+	revocations revocations
+	watched     [2]identity // of the license file and the revocation bundle
+	logged      logged
 }
 
 // New makes a Manager and loads the license. It errors for a bad Config alone; a missing or bad license is a
-// Standing.
+// Standing, and so is a state that cannot be used.
 func New(config Config) (*Manager, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	if config.RecheckInterval == 0 {
-		config.RecheckInterval = DefaultRecheckInterval
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
 	}
-	if config.Clock == nil {
-		config.Clock = time.Now
-	}
-	if config.Logger == nil {
-		config.Logger = slog.New(slog.DiscardHandler)
-	}
-	m := &Manager{config: config}
-	m.current.Store(&state{})
+	m := &Manager{config: config, clock: newClock(config.Clock), gate: newGate()}
+	m.ledger = newLedger(config, m.clock, len(m.gate.shards))
+	m.revocations.config = config
+	first := &state{}
+	first.complete(finding{}, nil)
+	m.current.Store(first)
 	m.Recheck()
 	return m, nil
 }
 
-// Run looks at the license file on the interval until ctx is done.
+// Run rechecks on the interval, and within a second when the license file or the revocation bundle was replaced,
+// until ctx is done. It also fetches volume from the budgets before requests need it and keeps the request path's
+// clock, so a router that serves runs it.
 func (m *Manager) Run(ctx context.Context) {
-	ticker := time.NewTicker(m.config.RecheckInterval)
-	defer ticker.Stop()
+	var helpers sync.WaitGroup
+	for _, help := range []func(context.Context){m.keepClock, m.keepVolume} {
+		helpers.Add(1)
+		go func() {
+			defer helpers.Done()
+			help(ctx)
+		}()
+	}
+	defer helpers.Wait()
+	recheck, watch := time.NewTicker(m.config.RecheckInterval), time.NewTicker(watchInterval)
+	defer recheck.Stop()
+	defer watch.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-recheck.C:
 			m.Recheck()
+		case <-watch.C:
+			m.watch()
 		}
 	}
 }
 
-// Recheck looks at the license file now and returns the standing after it.
+func (m *Manager) keepClock(ctx context.Context) {
+	defer m.clock.stop()
+	ticker := time.NewTicker(coarseTick)
+	defer ticker.Stop()
+	for {
+		m.clock.tick()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (m *Manager) keepVolume(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case low := <-m.ledger.wake:
+			m.ledger.fill(low)
+		}
+	}
+}
+
+// watch rechecks when a file changed, and otherwise tells a standing that time has changed.
+func (m *Manager) watch() {
+	m.mu.Lock()
+	changed := !identify(m.config.Path).same(m.watched[0]) || !identify(m.config.Revocation.Path).same(m.watched[1])
+	if !changed {
+		m.log(m.current.Load(), m.Standing())
+	}
+	m.mu.Unlock()
+	if changed || m.ledger.needsCare() {
+		m.Recheck()
+	}
+}
+
+// Recheck looks at the license file and the revocation bundle now and returns the standing after it.
 func (m *Manager) Recheck() Standing {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	// Before they are read: a change in between is then noticed once more.
+	m.watched = [2]identity{identify(m.config.Path), identify(m.config.Revocation.Path)}
+	m.ledger.keep()
+	m.clock.now() // lifts the floor
 	now := m.config.Clock()
-	next := m.look(now).after(m.current.Load(), m.config, now)
+	m.revocations.look(m.ledger, now)
+	withdrawn := m.revocations.verdict(m.ledger, now)
+	next := m.look(now, withdrawn).after(m.current.Load(), m.config, now, withdrawn)
+	m.find(next, now)
 	m.current.Store(next)
-	standing := next.standing(now)
+	m.ledger.keep()
+	standing := m.standing(next)
 	m.log(next, standing)
 	return standing
 }
 
-// Standing returns whether the router may serve now, and why not.
-func (m *Manager) Standing() Standing {
-	return m.current.Load().standing(m.config.Clock())
+// find adds to the state what depends on more than the license file.
+func (m *Manager) find(next *state, now time.Time) {
+	var f finding
+	var meter *meter
+	id := ""
+	if next.license != nil {
+		p := next.license.Payload()
+		id, meter = p.LicenseID, m.ledger.use(&p)
+		m.gate.resize(p.Limits.MaxConcurrent)
+		var notice string
+		if f.stateFailure, notice = m.ledger.trouble(meter); notice != "" {
+			f.notices = append(f.notices, notice)
+		}
+	}
+	m.revocations.report(&f, m.ledger, id, now)
+	next.complete(f, meter)
 }
 
-// Admit reports whether a request that needs the feature may be served now: nil, or a *license.Error with the code
-// to answer with. The good case allocates nothing, locks nothing and touches no file.
-func (m *Manager) Admit(feature string) error {
-	s := m.current.Load()
-	if standing := s.standing(m.config.Clock()); !standing.Serving() {
-		return &license.Error{Code: standing.Code, Reason: standing.Reason}
+// Close gives the volume on hand back to the budgets and saves the state. Call it once no more requests are served,
+// after http.Server.Shutdown; without it a stop costs up to one block of each limit, as a crash does. A license that
+// limits volume admits nobody afterwards.
+func (m *Manager) Close() error {
+	m.clock.now()
+	return m.ledger.close()
+}
+
+// Standing returns whether the router may serve now, and why not.
+func (m *Manager) Standing() Standing { return m.standing(m.current.Load()) }
+
+func (m *Manager) standing(s *state) Standing {
+	now := m.clock.now()
+	if m.clock.setBack(now) {
+		return Standing{license.CodeClockRollback, "the clock is more than 5 minutes behind the latest time seen here, " +
+			time.Unix(m.clock.floor.Load(), 0).UTC().Format(time.RFC3339)}
 	}
-	if !s.license.Allows(feature) {
-		return &license.Error{Code: license.CodeFeatureForbidden, Reason: "the license does not include the feature " + feature}
-	}
-	return nil
+	return s.standing(now)
 }
 
 // License returns the license that the standing is about, or nil when there is none.
@@ -131,7 +184,7 @@ func (m *Manager) safeStatus(s *state) license.SafeStatus {
 	if s.license != nil {
 		status = s.license.SafeStatus()
 	}
-	standing := s.standing(m.config.Clock())
+	standing := m.standing(s)
 	status.Status, status.Reason, status.GraceActive = standing.Code, standing.Reason, standing.Code == license.CodeGrace
 	status.RouterVersion = m.config.RouterVersion
 	return status

@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"log/slog"
 	"os"
@@ -19,11 +20,12 @@ var start = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 // router is a Manager under test with its file, clock and log.
 type router struct {
 	*Manager
-	t      testing.TB
-	path   string
-	now    *atomic.Int64 // Unix nanoseconds
-	log    *bytes.Buffer
-	signer ed25519.PrivateKey
+	t        testing.TB
+	settings Config
+	path     string
+	now      *atomic.Int64 // Unix nanoseconds
+	log      *bytes.Buffer
+	signer   ed25519.PrivateKey
 }
 
 // newRouter starts a Manager on an empty folder; edit may change its configuration.
@@ -43,10 +45,8 @@ func newRouter(t testing.TB, edit func(*Config)) *router {
 	if edit != nil {
 		edit(&config)
 	}
-	var err error
-	if r.Manager, err = New(config); err != nil {
-		t.Fatal(err)
-	}
+	r.settings = config
+	r.start()
 	return r
 }
 
@@ -97,6 +97,95 @@ func (r *router) remove() {
 		r.t.Fatal(err)
 	}
 	r.Recheck()
+}
+
+// run runs the Manager until the test ends.
+func (r *router) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.Run(ctx)
+	}()
+	r.t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	for r.clock.coarse.Load() == notTicking {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// restart ends the Manager as kill -9 would, or cleanly, and starts another on the same files.
+func (r *router) restart(clean bool) {
+	r.t.Helper()
+	if clean {
+		if err := r.Close(); err != nil {
+			r.t.Fatal(err)
+		}
+	} else if store := r.ledger.store; store != nil && store.lock != nil {
+		_ = store.lock.Close() // the kernel does it for a dead process
+	}
+	r.start()
+}
+
+func (r *router) start() {
+	r.t.Helper()
+	var err error
+	if r.Manager, err = New(r.settings); err != nil {
+		r.t.Fatal(err)
+	}
+	manager := r.Manager
+	r.t.Cleanup(func() { _ = manager.Close() })
+}
+
+// begin admits a request that reserves tokens, or fails the test.
+func (r *router) begin(tokens int64) *Ticket {
+	r.t.Helper()
+	ticket, err := r.Begin(Request{Feature: license.FeatureRouting, Tokens: tokens})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return &ticket
+}
+
+// use serves n requests of one token each.
+func (r *router) use(n int) {
+	r.t.Helper()
+	for range n {
+		r.begin(1).End()
+	}
+}
+
+// wantRefused asks for a request that must be refused with the code.
+func (r *router) wantRefused(tokens int64, code license.Code) {
+	r.t.Helper()
+	ticket, err := r.Begin(Request{Feature: license.FeatureRouting, Tokens: tokens})
+	if err == nil {
+		ticket.End()
+	}
+	if license.CodeOf(err) != code {
+		r.t.Fatalf("%v, want %s", err, code)
+	}
+}
+
+func (r *router) wantUsed(requests, tokens int64) {
+	r.t.Helper()
+	if c := r.Counters(); c.RequestsUsed != requests || c.TokensUsed != tokens {
+		r.t.Fatalf("used %d requests and %d tokens, want %d and %d", c.RequestsUsed, c.TokensUsed, requests, tokens)
+	}
+}
+
+// metered is a license that limits requests and tokens in all.
+func (r *router) metered(id string, requests, tokens int64) []byte {
+	return r.issue(id, func(p *license.Payload) {
+		p.Limits = license.Limits{MaxTotalRequests: requests, MaxTotalTokens: tokens}
+	})
+}
+
+// withState keeps the state beside the license, in blocks of 10 requests and 100 tokens.
+func withState(c *Config) {
+	c.State = State{Path: filepath.Join(filepath.Dir(c.Path), "state"), RequestBlock: 10, TokenBlock: 100}
 }
 
 func (r *router) at(offset time.Duration) { r.now.Store(start.Add(offset).UnixNano()) }

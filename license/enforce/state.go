@@ -2,6 +2,8 @@ package enforce
 
 import (
 	"errors"
+	"math"
+	"strings"
 	"time"
 
 	"github.com/metrum-ai/licensing-portal/license"
@@ -26,24 +28,81 @@ type state struct {
 	failure     *license.Error // why it is not; nil while it is, or while its dates alone decide
 	graceUntil  time.Time      // the failure is covered until here
 	notice      string         // why the file at the path was refused while this license stays in force
+
+	finding finding
+	meter   *meter // nil: no license
+	grants  grants
+	from    int64 // requests are admitted in the seconds [from, until); standing says why not outside
+	until   int64
 }
 
-// standing is decided by the dates at every call, so that expiry needs no recheck.
-func (s *state) standing(now time.Time) Standing {
-	if s.failure != nil && !now.Before(s.graceUntil) {
-		return Standing{s.failure.Code, s.failure.Reason}
+// finding is what a recheck found beside the license file.
+type finding struct {
+	entry         *license.RevocationEntry // what the revocation bundle says about the license
+	bundleFailure *license.Error           // the bundle is missing or refused, and the router insists on it
+	bundleFrom    int64                    // the bundle is the current one in [bundleFrom, bundleUntil), and the
+	bundleUntil   int64                    // router insists on that
+
+	bundleExpiresAt time.Time      // of the bundle in hand; zero: none
+	stateFailure    *license.Error // the state cannot be used
+	notices         []string       // what an operator should look at
+}
+
+// standing is decided by the dates at every call, so that expiry needs no recheck. Now is in Unix seconds. That the
+// clock was set back comes first, since no date means anything then; see clock.setBack.
+func (s *state) standing(now int64) Standing {
+	if s.failure != nil && now >= s.graceUntil.Unix() {
+		return standingOf(s.failure)
 	}
+	f := &s.finding
 	switch {
 	case s.license == nil:
 		return Standing{license.CodeMissing, "no license has been loaded"}
-	case now.Before(s.notBefore):
+	case now < s.notBefore.Unix():
 		return Standing{license.CodeNotYetValid, "valid from " + s.notBefore.Format(time.RFC3339)}
-	case !now.Before(s.expiresAt):
+	case now >= s.expiresAt.Unix():
 		return Standing{license.CodeExpired, "expired at " + s.expiresAt.Format(time.RFC3339)}
+	case f.entry != nil && now >= f.entry.EffectiveAt.Unix():
+		return standingOf(revoked(f.entry))
+	case f.bundleFailure != nil:
+		return standingOf(f.bundleFailure)
+	case now < f.bundleFrom || now >= f.bundleUntil:
+		return Standing{license.CodeRevocationMissing, "the revocation bundle is not the current one: fetch it"}
+	case f.stateFailure != nil:
+		return standingOf(f.stateFailure)
 	case s.failure != nil:
 		return Standing{license.CodeGrace, "grace until " + s.graceUntil.UTC().Format(time.RFC3339) + ": " + s.failure.Error()}
 	}
-	return Standing{license.CodeValid, s.notice}
+	return Standing{license.CodeValid, s.notices()}
+}
+
+func standingOf(failure *license.Error) Standing { return Standing{failure.Code, failure.Reason} }
+
+func (s *state) notices() string {
+	all := s.finding.notices
+	if s.notice != "" {
+		all = append([]string{s.notice}, all...)
+	}
+	return strings.Join(all, "; ")
+}
+
+// complete works out what the request path reads. From and until enclose exactly the seconds in which standing says
+// that the router serves: a test holds them against each other.
+func (s *state) complete(f finding, meter *meter) {
+	s.finding, s.meter = f, meter
+	s.from, s.until = math.MaxInt64, math.MinInt64 // closed
+	if s.license == nil || f.bundleFailure != nil || f.stateFailure != nil {
+		return
+	}
+	s.grants = grantsOf(s.license)
+	s.from = max(s.notBefore.Unix(), f.bundleFrom)
+	s.until = min(s.expiresAt.Unix(), f.bundleUntil)
+	if s.failure != nil {
+		s.until = min(s.until, s.graceUntil.Unix())
+	}
+	if f.entry != nil {
+		s.until = min(s.until, f.entry.EffectiveAt.Unix())
+	}
 }
 
 // candidate is what a look at the path found.
@@ -53,21 +112,28 @@ type candidate struct {
 	failure *license.Error   // nil: it may serve now
 }
 
-func (m *Manager) look(now time.Time) candidate {
+// verdict says whether a license was withdrawn; nil is no.
+type verdict func(licenseID string) *license.Error
+
+func (m *Manager) look(now time.Time, withdrawn verdict) candidate {
 	data, err := license.ReadFile(m.config.Path)
 	if err != nil {
 		return candidate{failure: failureOf(err)}
 	}
-	return examine(data, m.config, now)
+	return examine(data, m.config, now, withdrawn)
 }
 
 // examine verifies a file whole, as of now and on this instance.
-func examine(data []byte, config Config, now time.Time) candidate {
+func examine(data []byte, config Config, now time.Time, withdrawn verdict) candidate {
 	l, err := license.Read(data, config.Ring, now)
 	if err != nil {
 		return candidate{data: data, failure: failureOf(err)}
 	}
-	return candidate{data: data, license: l, failure: failureOf(l.Check(now, config.Fingerprint))}
+	failure := failureOf(l.Check(now, config.Fingerprint))
+	if failure == nil {
+		failure = withdrawn(l.SafeStatus().LicenseID)
+	}
+	return candidate{data: data, license: l, failure: failure}
 }
 
 func failureOf(err error) *license.Error {
@@ -79,7 +145,7 @@ func failureOf(err error) *license.Error {
 }
 
 // after returns the state that follows old once the candidate was found at the path.
-func (c candidate) after(old *state, config Config, now time.Time) *state {
+func (c candidate) after(old *state, config Config, now time.Time, withdrawn verdict) *state {
 	switch {
 	case c.failure == nil:
 		return c.newState(now)
@@ -90,20 +156,20 @@ func (c candidate) after(old *state, config Config, now time.Time) *state {
 	}
 	same := c.data != nil && string(c.data) == string(old.license.Bytes())
 	switch {
-	case same && byDates(c.failure):
-		return old.datesOnly()
-	case old.failure != nil && byDates(c.failure):
+	case same && byItself(c.failure):
+		return old.verified()
+	case old.failure != nil && byItself(c.failure):
 		return c.newState(time.Time{}) // verified, and no grace covers its dates
 	case same || old.failure != nil:
 		return old.failed(c.failure, config)
 	}
-	again := examine(old.license.Bytes(), config, now)
+	again := examine(old.license.Bytes(), config, now, withdrawn)
 	switch {
 	case again.failure == nil:
 		next := old.succeeded(now)
 		next.notice = "another file at the path was refused, the license before it stays in force: " + c.failure.Error()
 		return next
-	case byDates(again.failure):
+	case byItself(again.failure):
 		return c.newState(time.Time{}) // the old license has had its time
 	}
 	return old.failed(again.failure, config)
@@ -116,7 +182,7 @@ func (c candidate) newState(success time.Time) *state {
 		p := c.license.Payload()
 		s.notBefore, s.expiresAt = p.NotBefore, p.ExpiresAt
 	}
-	if !byDates(c.failure) {
+	if !byItself(c.failure) {
 		s.failure = c.failure
 	}
 	return s
@@ -131,8 +197,8 @@ func (s *state) failed(failure *license.Error, config Config) *state {
 	return &next
 }
 
-// datesOnly keeps a license that verifies and whose time is over or yet to come: standing looks at dates itself.
-func (s *state) datesOnly() *state {
+// verified keeps a license that verifies and may not serve now: standing tells why by itself.
+func (s *state) verified() *state {
 	next := *s
 	next.failure, next.notice = nil, ""
 	return &next
@@ -144,6 +210,15 @@ func (s *state) succeeded(now time.Time) *state {
 	return &next
 }
 
-func byDates(failure *license.Error) bool {
-	return failure != nil && (failure.Code == license.CodeExpired || failure.Code == license.CodeNotYetValid)
+// byItself reports whether standing tells the failure by itself, second by second: the license's dates, and what a
+// revocation bundle says. No grace covers those.
+func byItself(failure *license.Error) bool {
+	if failure == nil {
+		return false
+	}
+	switch failure.Code {
+	case license.CodeExpired, license.CodeNotYetValid, license.CodeRevoked, license.CodeSuspended, license.CodeSuperseded:
+		return true
+	}
+	return false
 }
