@@ -171,14 +171,15 @@ func (r *router) ask(ctx context.Context) error {
 	return err
 }
 
-// accepts waits until the router serves with the license. Its error says what was missing last.
+// accepts waits until the router serves with the license. Its error says what was missing last. A look that was begun
+// in time is finished, so that a slow router gets one too: it may take requestTimeout longer.
 func (r *router) accepts(ctx context.Context, licenseID string, wait time.Duration) error {
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	tick := time.NewTicker(r.betweenRequests)
 	defer tick.Stop()
 	for {
-		missing := r.look(waiting, licenseID)
+		missing := r.look(ctx, licenseID)
 		if missing == nil {
 			return nil
 		}
