@@ -291,7 +291,8 @@ func (d *demo) secondPortal(t *testing.T, set ...string) (address string, log *s
 		res.Body.Close()
 		return true
 	})
-	return "http://" + listen, log
+	_, port, _ := net.SplitHostPort(listen)
+	return "http://localhost:" + port, log // cookies are of a host, not of a port
 }
 
 func TestThePortalStartsBeforeItsDatabase(t *testing.T) {
