@@ -76,7 +76,7 @@ func (s *server) configurePage(r *http.Request, values url.Values) (view.Configu
 		return view.ConfigurePage{}, errNotFound
 	}
 	p := view.ConfigurePage{
-		Chrome: s.chrome(r, "What is it for", "packages"), Template: t, OrderID: values.Get("order"), Kind: catalog.IssueNew,
+		Chrome: s.chrome(r, "What "+t.Name+" is for", "packages"), Template: t, OrderID: values.Get("order"), Kind: catalog.IssueNew,
 	}
 	org := member(r).organization.ID
 	base := ""
@@ -190,7 +190,7 @@ func (s *server) review(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) reviewPage(r *http.Request, o fulfillment.Order) (view.ReviewPage, error) {
-	p := view.ReviewPage{Chrome: s.chrome(r, "Check your order", "packages"), Order: o}
+	p := view.ReviewPage{Chrome: s.chrome(r, "Check your order, "+view.Middle(o.ID), "packages"), Order: o}
 	preview, err := s.Previewer.Preview(r.Context(), o)
 	switch {
 	case errors.Is(err, catalog.ErrRefused), errors.Is(err, catalog.ErrBaseExpired), errors.Is(err, catalog.ErrBaseMismatch):

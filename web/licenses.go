@@ -26,7 +26,7 @@ func (s *server) licenses(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p := view.LicensesPage{
-		Chrome: s.chrome(r, "Licenses", "licenses"), Filter: filter, Groups: view.GroupByDeployment(list), Next: next,
+		Chrome: s.chrome(r, view.LicensesTitle(filter), "licenses"), Filter: filter, Groups: view.GroupByDeployment(list), Next: next,
 		First: q.Get("cursor") == "",
 	}
 	if p.First && filter != fulfillment.FilterExpired {
@@ -62,7 +62,7 @@ func (s *server) license(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p := view.LicensePage{
-		Chrome: s.chrome(r, l.TemplateName, "licenses"), License: l, Lineage: lineage, Links: links,
+		Chrome: s.chrome(r, view.LicenseTitle(l), "licenses"), License: l, Lineage: lineage, Links: links,
 		Install: s.install(r, l, lineage),
 	}
 	p.Chrome.Copies = true

@@ -53,7 +53,7 @@ func (s *server) handOut(w http.ResponseWriter, r *http.Request) error {
 	p := view.HandOutPage{Chrome: s.chrome(r, "Download a license", ""), Token: token, Link: link, License: l}
 	status := http.StatusOK
 	if !link.Live(s.now()) {
-		p.Chrome.Title, status = "This link no longer works", http.StatusGone
+		p.Chrome.Title, status = view.DeadLink(link), http.StatusGone
 	}
 	return s.render(w, r, status, view.HandOut(p))
 }

@@ -31,11 +31,11 @@ func (s *server) extend(w http.ResponseWriter, r *http.Request, kind catalog.Iss
 	if err != nil {
 		return err
 	}
-	p := view.ExtendPage{Chrome: s.chrome(r, "Renew", "licenses"), Kind: kind, License: l}
+	p := view.ExtendPage{Chrome: s.chrome(r, "Renew "+view.LicenseTitle(l), "licenses"), Kind: kind, License: l}
 	renewals, topUps := s.offersOf(bundle, l)
 	p.Offers = renewals
 	if kind == catalog.IssueTopUp {
-		p.Chrome.Title, p.Offers = "Add volume", topUps
+		p.Chrome.Title, p.Offers = "Add volume to "+view.LicenseTitle(l), topUps
 	}
 	if len(p.Offers) == 0 {
 		p.Why = s.whyNot(bundle, l, kind)

@@ -120,7 +120,7 @@ func (s *server) signInLink(w http.ResponseWriter, r *http.Request) error {
 		return s.linkTrouble(w, r, err)
 	}
 	return s.render(w, r, http.StatusOK, view.SignInConfirm(view.ConfirmPage{
-		Chrome: s.chrome(r, "Sign in", "sign-in"), Token: token, Masked: view.MaskEmail(in.Email),
+		Chrome: s.chrome(r, "Sign in by the mailed link", "sign-in"), Token: token, Masked: view.MaskEmail(in.Email),
 	}))
 }
 

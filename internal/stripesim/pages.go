@@ -42,6 +42,7 @@ func (s *Server) pageHandler() http.Handler {
 		w.Header().Set("Cache-Control", "no-cache")
 		http.ServeFileFS(w, r, assets, "assets/stripesim.css")
 	})
+	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		s.render(w, http.StatusNotFound, "message.html", "", messagePage{
 			Title: "Nothing here", Text: "The Stripe stand-in has no such page. Checkout pages live at /c/pay/ and a session's ID.",

@@ -116,7 +116,7 @@ func (i Install) replace() Commands {
 		c.After = "Mount the Secret as a volume, not with `subPath`: a `subPath` mount never updates. A volume follows within about a minute."
 	case Docker:
 		c.Code = fmt.Sprintf("install -m 0640 ~/Downloads/license.json %s\nmv -f %s %s\n\n# or both, verified first and with a backup:\nlicensectl install ~/Downloads/license.json -to %s", staged, staged, i.Path, i.Path)
-		c.After = "Mount the directory, not the single file: a container keeps the old file when a mounted file is renamed over."
+		c.After = "Mount the directory, not the single file: a container keeps the old file when a mounted file is renamed over. The user inside the container must be allowed to read it."
 	default:
 		c.Code = fmt.Sprintf("sudo install -m 0640 -o router -g router ~/Downloads/license.json %s\nsudo mv -f %s %s\n\n# or both, verified first and with a backup:\nsudo licensectl install ~/Downloads/license.json -to %s", staged, staged, i.Path, i.Path)
 		c.After = "The file must belong to the user that the service runs as; here it is `router`."
