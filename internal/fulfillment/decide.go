@@ -23,6 +23,8 @@ type Facts struct {
 	TakenByDomain       string // another order from the same mail domain; "" if none
 	PublicMailDomain    bool
 
+	BaseRenewed string // the license by which another order renewed the base that this one builds on; "" if none
+
 	Released []Reason // reasons that staff looked at and released
 	Refusal  *Reason  // the signer's last definite refusal
 	Issued   bool     // the license is stored
@@ -71,6 +73,9 @@ func decidePaid(snapshot Snapshot, f Facts, paid []Session) Verdict {
 	if f.Canceled {
 		reasons = append(reasons, Reason{"paid-after-cancel", "The customer canceled the order, and a payment arrived all the same."})
 	}
+	if f.BaseRenewed != "" {
+		reasons = append(reasons, Reason{"base-renewed", "The license that the order builds on was renewed before this payment was seen, by " + f.BaseRenewed + "; what is bought here would expire earlier."})
+	}
 	reasons = append(reasons, evaluationReasons(snapshot, f)...)
 	reasons = blocking(reasons, f.Released)
 	if f.Refusal != nil {
@@ -100,6 +105,9 @@ func decideUnpaid(f Facts, sessions []Session) Verdict {
 		return Verdict{State: StateDraft}
 	case open || (len(sessions) < f.Attempt && !f.Abandoned): // a session that is not stored may still turn up
 		return Verdict{State: StateAwaitingPayment}
+	}
+	if f.BaseRenewed != "" {
+		return Verdict{State: StateFailed, Failure: "The license that this order builds on was renewed by another order. Nothing was charged here."}
 	}
 	refused := filter(sessions, func(s Session) bool { return s.Status == "complete" })
 	if len(refused) == 0 {

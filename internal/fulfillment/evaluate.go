@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/signer"
@@ -110,6 +111,9 @@ func (s *Fulfiller) evaluate(ctx context.Context, orderID string, livemode bool)
 		}
 		sessions = append(sessions, facts)
 	}
+	if sessions, err = s.expireReplaced(ctx, r, sessions); err != nil {
+		return fmt.Errorf("evaluate: %w", err)
+	}
 	now := s.c.Now()
 	return s.c.Evaluations.Evaluate(ctx, r, sessions, now, func(locked Record, f Facts) Verdict {
 		f.Livemode, f.Sessions = livemode, sessions
@@ -121,6 +125,31 @@ func (s *Fulfiller) evaluate(ctx context.Context, orderID string, livemode bool)
 		f.Canceled = !locked.ClosedAt.IsZero() && !locked.ClosedByStaff
 		return Decide(locked.Snapshot, f)
 	})
+}
+
+// expireReplaced ends the open sessions of an order whose base was renewed by another: what is paid for now would expire
+// before what is there. Top-ups on one base do not end each other.
+func (s *Fulfiller) expireReplaced(ctx context.Context, r Record, sessions []Session) ([]Session, error) {
+	isOpen := func(c Session) bool { return c.Status == "open" }
+	if r.Snapshot.Intent.BaseID == "" || !slices.ContainsFunc(sessions, isOpen) {
+		return sessions, nil
+	}
+	by, err := s.c.Evaluations.BaseRenewed(ctx, r)
+	if err != nil || by == "" {
+		return sessions, err
+	}
+	for i, c := range sessions {
+		if !isOpen(c) {
+			continue
+		}
+		if err := s.c.Stripe.ExpireSession(ctx, c.ID); err != nil && !errors.Is(err, ErrSessionNotOpen) {
+			return nil, fmt.Errorf("expire session: %w", err)
+		}
+		if sessions[i], err = s.c.Stripe.FetchSession(ctx, c.ID); err != nil {
+			return nil, fmt.Errorf("fetch session: %w", err)
+		}
+	}
+	return sessions, nil
 }
 
 // refusalWords are what staff read about a refusal of the signer's.

@@ -118,6 +118,8 @@ type EvaluationStore interface {
 	SetOutcome(ctx context.Context, mode, eventID, orderID, outcome string) error
 	// OrderRecord finds an order of any organization.
 	OrderRecord(ctx context.Context, orderID string) (Record, error)
+	// BaseRenewed answers the license by which another order renewed the order's base; "" if none did.
+	BaseRenewed(ctx context.Context, r Record) (licenseID string, err error)
 	// Evaluate locks the order, records what Stripe says of its sessions, decides, and writes the verdict with whatever job
 	// follows from it. ErrMoved if the order's revision is not r.Revision any more.
 	Evaluate(ctx context.Context, r Record, sessions []Session, at time.Time, decide func(Record, Facts) Verdict) error
@@ -129,7 +131,8 @@ type IssueStore interface {
 	// Evidence finds the earliest event, by created and then ID, that can authorize the order's license. ErrNotFound.
 	Evidence(ctx context.Context, orderID string) (ReceivedEvent, error)
 	LicenseBytes(ctx context.Context, licenseID string) ([]byte, error)
-	// StoreIssuance stores the license, sets the order issued, and enqueues its mail; once, however often it is called.
+	// StoreIssuance stores the license, sets the order issued, and enqueues its mail; once, however often it is called. After
+	// a renewal it has the other open orders on the same base evaluated.
 	StoreIssuance(ctx context.Context, r Record, i Issuance) error
 	// Refuse sends a paid order to review with the signer's refusal.
 	Refuse(ctx context.Context, r Record, refusal Reason, at time.Time) error

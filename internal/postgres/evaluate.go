@@ -49,11 +49,29 @@ func recordSessions(ctx context.Context, tx pgx.Tx, r fulfillment.Record, sessio
 	return nil
 }
 
+// BaseRenewed answers the license by which another order renewed the order's base; "" if none did.
+func (s *Fulfillment) BaseRenewed(ctx context.Context, r fulfillment.Record) (string, error) {
+	return baseRenewed(ctx, s, r)
+}
+
+func baseRenewed(ctx context.Context, q querier, r fulfillment.Record) (licenseID string, err error) {
+	base := r.Snapshot.Intent.BaseID
+	if base == "" {
+		return "", nil
+	}
+	err = q.QueryRow(ctx, `SELECT coalesce((SELECT license_id FROM issuances WHERE base_license_id = $1 AND kind = 'renewal' AND order_id <> $2
+		ORDER BY stored_at, license_id LIMIT 1), '')`, base, r.ID).Scan(&licenseID)
+	return licenseID, err
+}
+
 // storedFacts reads the facts that the database keeps. Orders of a template that is sold once wait for each other here, so
 // that two at a time do not both find nothing.
 func storedFacts(ctx context.Context, tx pgx.Tx, r fulfillment.Record) (fulfillment.Facts, error) {
 	var f fulfillment.Facts
 	var err error
+	if f.BaseRenewed, err = baseRenewed(ctx, tx, r); err != nil {
+		return f, err
+	}
 	if f.Authorized, err = authorized(ctx, tx, r.ID); err != nil || !r.Snapshot.Template.OnePerCustomer {
 		return f, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/metrum-ai/licensing-portal/internal/catalog"
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
 )
 
@@ -35,8 +36,32 @@ func (s *Fulfillment) StoreIssuance(ctx context.Context, r fulfillment.Record, i
 		if err := s.queue.EnqueueReadyMail(ctx, tx, r.ID); err != nil {
 			return err
 		}
+		if i.License.Kind == catalog.IssueRenewal {
+			if err := s.enqueueSiblings(ctx, tx, i.License); err != nil {
+				return err
+			}
+		}
 		return announce(ctx, tx, r.ID)
 	})
+}
+
+// enqueueSiblings has the orders looked at again that are open on the base of a renewal.
+func (s *Fulfillment) enqueueSiblings(ctx context.Context, tx pgx.Tx, renewal fulfillment.License) error {
+	rows, err := tx.Query(ctx, "SELECT id FROM orders WHERE base_license_id = $1 AND id <> $2 AND state IN ('awaiting_payment', 'processing')",
+		renewal.BaseLicenseID, renewal.OrderID)
+	if err != nil {
+		return err
+	}
+	open, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, id := range open {
+		if err := s.queue.EnqueueEvaluateOrder(ctx, tx, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func insertIssuance(ctx context.Context, tx pgx.Tx, i fulfillment.Issuance) error {
