@@ -88,6 +88,28 @@ func TestTokensAreReservedAndThenSettled(t *testing.T) {
 	}
 }
 
+// Requests that reserved much and used little leave no more than a block on hand once the ledger was looked after.
+func TestRefundsBeyondABlockGoBackToTheBudget(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withState)
+	r.install(r.metered("lic_1", 0, 100_000))
+	var tickets []*Ticket
+	for range 50 {
+		tickets = append(tickets, r.begin(90))
+	}
+	for _, ticket := range tickets {
+		ticket.Settle(1)
+		ticket.End()
+	}
+	r.wantUsed(50, 50)
+	r.Recheck()
+	r.wantUsed(50, 50)
+	r.restart(false)
+	if used := r.Counters().TokensUsed; used < 50 || used > 150 {
+		t.Errorf("%d tokens counted after kill -9, want 50 and a block of 100 more at most", used)
+	}
+}
+
 func TestNegativeTokensGiveNothingBack(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, withState)

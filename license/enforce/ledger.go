@@ -168,6 +168,9 @@ func (l *ledger) keep() {
 		return
 	}
 	l.mu.Lock()
+	for _, m := range l.meters {
+		m.trim()
+	}
 	broken := l.broken != nil
 	due := l.dirty || l.failure != nil || l.clock.floor.Load() >= l.saved+saveFloorEvery
 	l.mu.Unlock()

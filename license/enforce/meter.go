@@ -132,6 +132,21 @@ func (m *meter) shut() {
 	m.ledger.dirty = true
 }
 
+// trim gives back what settled requests have brought on hand beyond a block, so that a crash costs no more than one.
+func (m *meter) trim() {
+	a := m.current.Load()
+	if a == nil || !limitsTokens(&m.limits) || m.renewing {
+		return
+	}
+	if excess := a.onHand().tokens - m.tokenBlock(); excess > 0 {
+		a.collect(0)
+		excess = min(excess, a.pool.tokens)
+		a.pool.tokens -= excess
+		m.book.charge(volume{tokens: -excess})
+		m.ledger.dirty = true
+	}
+}
+
 // renew takes a block from the budgets, on disk first. It unlocks the ledger while it writes.
 func (m *meter) renew(a *allowance, need volume) *license.Error {
 	l, have := m.ledger, a.onHand()

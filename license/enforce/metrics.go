@@ -3,6 +3,7 @@ package enforce
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/metrum-ai/licensing-portal/license"
@@ -37,7 +38,7 @@ func (p *page) line(name, labels string, value float64) {
 	if labels != "" {
 		labels = "{" + labels + "}"
 	}
-	fmt.Fprintf(&p.text, "%s%s %.15g\n", name, labels, value)
+	p.text.WriteString(name + labels + " " + strconv.FormatFloat(value, 'f', -1, 64) + "\n")
 }
 
 func (p *page) gauge(name, help string, value float64) {

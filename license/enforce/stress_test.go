@@ -1,0 +1,124 @@
+package enforce
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/metrum-ai/licensing-portal/license"
+)
+
+// Requests take and settle on many goroutines while licenses are swapped, windows end and blocks are written: at the
+// end the books hold exactly what was served, to the token.
+func TestBooksBalanceWhileLicensesAreSwappedAndWindowsEnd(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withState)
+	metered := func(id string) []byte {
+		return r.issue(id, func(p *license.Payload) {
+			p.Limits = license.Limits{MaxTotalRequests: 1 << 40, MaxTotalTokens: 1 << 40, MaxConcurrent: 6,
+				WindowRequests: 5_000, WindowTokens: 40_000, WindowDurationSeconds: 2}
+		})
+	}
+	files := [][]byte{metered("lic_1"), metered("lic_2")}
+	r.install(files[0])
+	r.run()
+	stop := make(chan struct{})
+	served := make([]map[string]volume, 4)
+	var requesters sync.WaitGroup
+	for i := range served {
+		served[i] = make(map[string]volume)
+		requesters.Add(1)
+		go func() {
+			defer requesters.Done()
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				r.serveOne(t, served[i])
+			}
+		}()
+	}
+	for i := range 60 {
+		r.install(files[i%2])
+		r.at(time.Duration(i) * time.Second)
+		time.Sleep(5 * time.Millisecond)
+	}
+	close(stop)
+	requesters.Wait()
+	for _, id := range []string{"lic_1", "lic_2"} {
+		var want volume
+		for _, counts := range served {
+			want.requests += counts[id].requests
+			want.tokens += counts[id].tokens
+		}
+		r.ledger.mu.Lock()
+		got := r.ledger.meters[id].used()
+		r.ledger.mu.Unlock()
+		if got.Requests != want.requests || got.Tokens != want.tokens || want.requests == 0 {
+			t.Errorf("%s: the book says %d requests and %d tokens, served were %+v", id, got.Requests, got.Tokens, want)
+		}
+		if got.WindowRequests < 0 || got.WindowRequests > 5_000 || got.WindowTokens < 0 || got.WindowTokens > 40_000 {
+			t.Errorf("%s: %+v in the window", id, got)
+		}
+	}
+	if n := r.gate.inside(); n != 0 {
+		t.Errorf("%d requests under way", n)
+	}
+}
+
+// serveOne serves one request and adds it to the license that it began under.
+func (r *router) serveOne(t *testing.T, served map[string]volume) {
+	reserved := rand.Int64N(20)
+	ticket, err := r.Begin(Request{Feature: license.FeatureRouting, Tokens: reserved})
+	switch license.CodeOf(err) {
+	case license.CodeValid:
+	case license.CodeWindowExceeded, license.CodeConcurrency:
+		return
+	default:
+		t.Error(err)
+		return
+	}
+	count, used := served[ticket.meter.id], rand.Int64N(reserved+1)
+	ticket.Settle(used)
+	count.requests++
+	count.tokens += used
+	served[ticket.meter.id] = count
+	ticket.End()
+}
+
+// While Run runs, the next block is fetched before a request needs it.
+func TestNextBlockIsFetchedAhead(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withState)
+	r.install(r.metered("lic_1", 1_000, 0))
+	r.use(6) // the first block of 10 is more than half used
+	r.wantOnHand(4)
+	r.run()
+	for deadline := time.Now().Add(10 * time.Second); r.onHand() < 9; time.Sleep(time.Millisecond) {
+		r.ledger.mu.Lock()
+		m := r.ledger.meters["lic_1"]
+		m.callForMore(m.current.Load())
+		r.ledger.mu.Unlock()
+		if time.Now().After(deadline) {
+			t.Fatal("no block is fetched")
+		}
+	}
+	r.wantOnHand(10) // and never more than one
+	r.wantUsed(6, 6)
+}
+
+func (r *router) onHand() int64 {
+	r.ledger.mu.Lock()
+	defer r.ledger.mu.Unlock()
+	return r.ledger.meters["lic_1"].idle().requests
+}
+
+func (r *router) wantOnHand(n int64) {
+	r.t.Helper()
+	if got := r.onHand(); got != n {
+		r.t.Fatalf("%d requests on hand, want %d", got, n)
+	}
+}
