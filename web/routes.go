@@ -17,7 +17,8 @@ const (
 func (s *server) routes() http.Handler {
 	r := chi.NewRouter()
 	r.Use(s.identify, s.headers, s.access, s.recoverPanic)
-	r.NotFound(s.page(func(http.ResponseWriter, *http.Request) error { return errNotFound }))
+	// Who is signed in stays so on a page that is not there.
+	r.NotFound(s.sessions.LoadAndSave(s.loadActor(s.page(func(http.ResponseWriter, *http.Request) error { return errNotFound }))).ServeHTTP)
 	r.MethodNotAllowed(s.page(func(http.ResponseWriter, *http.Request) error { return errMethod }))
 
 	r.Get("/static/{file}", s.static.serve)

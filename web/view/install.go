@@ -77,7 +77,7 @@ func (i Install) Steps() []Commands {
 func (i Install) check() Commands {
 	return Commands{
 		ID: "check", Title: "Check the file you downloaded",
-		Text: "Compares the file with the checksum this portal holds, then verifies its signature with the portal's public keys. On macOS use `shasum -a 256 -c -`.",
+		Text: "Compares the file with the checksum this portal holds, then verifies its signature with the portal's public keys. On macOS type `shasum -a 256` for `sha256sum`.",
 		Code: fmt.Sprintf("cd ~/Downloads\necho \"%s  license.json\" \\\n  | sha256sum -c -\ncurl -fsS %s -o keyring.json\nlicensectl verify -keys keyring.json license.json",
 			i.License.SHA256, i.KeyRingURL),
 	}
@@ -112,7 +112,7 @@ func (i Install) replace() Commands {
 	switch i.Platform {
 	case Kubernetes:
 		c.Text = "Writes the Secret that the router mounts, and replaces what it held."
-		c.Code = "kubectl create secret generic router-license --from-file=license.json=$HOME/Downloads/license.json \\\n  --dry-run=client -o yaml | kubectl apply -f -"
+		c.Code = "kubectl create secret generic router-license \\\n  --from-file=license.json=$HOME/Downloads/license.json \\\n  --dry-run=client -o yaml | kubectl apply -f -"
 		c.After = "Mount the Secret as a volume, not with `subPath`: a `subPath` mount never updates. A volume follows within about a minute."
 	case Docker:
 		c.Code = fmt.Sprintf("install -m 0640 ~/Downloads/license.json %s\nmv -f %s %s\n\n# or both, verified first and with a backup:\nlicensectl install ~/Downloads/license.json -to %s", staged, staged, i.Path, i.Path)

@@ -179,10 +179,8 @@ func current(o fulfillment.Order, p Phase) (int, string) {
 			return 1, "current"
 		}
 		return 2, "current"
-	case PhaseIssuing, PhaseStill:
+	case PhaseIssuing, PhaseStill, PhaseLate:
 		return 3, "current"
-	case PhaseLate:
-		return 3, "failed"
 	case PhaseReady:
 		if o.DownloadedAt.IsZero() {
 			return 5, "todo"
