@@ -165,9 +165,12 @@ func (s *settings) allow(old []byte, l *license.License, now time.Time) error {
 
 // accept waits for the router to take the license. Where it does not, the old file is put back if that was asked for.
 func (s *settings) accept(ctx context.Context, router *router, l *license.License, result replaced, out *output) error {
-	refusal := router.accepts(ctx, l.SafeStatus().LicenseID, s.router.wait)
+	notice, refusal := router.accepts(ctx, l.SafeStatus().LicenseID, s.router.wait)
 	if refusal == nil {
 		out.line("the router serves with it")
+		if notice != "" {
+			out.line("the router says: %s", printable(notice))
+		}
 		return nil
 	}
 	switch {

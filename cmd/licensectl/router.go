@@ -24,6 +24,7 @@ const (
 	maxAnswer      = 1 << 20 // bytes of any answer of a router
 	maxSecretFile  = 4 << 10 // bytes
 	requestTimeout = 10 * time.Second
+	modelsPath     = "/v1/models"
 	pollInterval   = 250 * time.Millisecond
 	defaultWait    = 2 * time.Minute // a router rechecks every minute unless it is told otherwise
 )
@@ -172,61 +173,71 @@ func (r *router) ask(ctx context.Context) error {
 }
 
 // accepts waits until the router serves with the license. Its error says what was missing last. A look that was begun
-// in time is finished, so that a slow router gets one too: it may take requestTimeout longer.
-func (r *router) accepts(ctx context.Context, licenseID string, wait time.Duration) error {
+// in time is finished, so that a slow router gets one too: it may take requestTimeout longer. Where it serves, it
+// returns what the router says about it, which is "" or a notice such as an announced revocation.
+func (r *router) accepts(ctx context.Context, licenseID string, wait time.Duration) (notice string, err error) {
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	tick := time.NewTicker(r.betweenRequests)
 	defer tick.Stop()
 	for {
-		missing := r.look(ctx, licenseID)
+		notice, missing := r.look(ctx, licenseID)
 		if missing == nil {
-			return nil
+			return notice, nil
 		}
 		select {
 		case <-waiting.Done():
 			if ctx.Err() != nil {
-				return remotef("stopped while waiting for the router: %w", missing)
+				return "", remotef("stopped while waiting for the router: %w", missing)
 			}
-			return remotef("the router did not take it within %s: %w", wait, missing)
+			return "", remotef("the router did not take it within %s: %w", wait, missing)
 		case <-tick.C:
 		}
 	}
 }
 
 // look asks once for everything that a router with this license answers.
-func (r *router) look(ctx context.Context, licenseID string) error {
+func (r *router) look(ctx context.Context, licenseID string) (notice string, err error) {
 	status, err := r.status(ctx)
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case status.LicenseID != licenseID:
-		return fmt.Errorf("it still names %s (%s)", shown(status.LicenseID), words(status))
+		return "", fmt.Errorf("it still names %s (%s)", shown(status.LicenseID), words(status))
 	case status.Status != license.CodeValid:
-		return fmt.Errorf("it says %s", words(status))
-	case status.Reason != "": // it serves with this license, but the file at the path is another story
-		return fmt.Errorf("it says %s", words(status))
+		return "", fmt.Errorf("it says %s", words(status))
 	}
-	switch code, _, err := r.get(ctx, "/readyz", nil); {
-	case err != nil:
-		return err
-	case code != http.StatusOK:
-		return fmt.Errorf("/readyz answers %d", code)
+	for _, question := range []struct {
+		path     string
+		accepted func(code int, body []byte) bool
+		token    string
+	}{
+		{"/readyz", func(code int, _ []byte) bool { return code == http.StatusOK }, ""},
+		{"/metrics", func(code int, body []byte) bool { return code != http.StatusOK || metricsName(body, licenseID) }, ""},
+		{modelsPath, func(code int, _ []byte) bool { return code == http.StatusOK }, r.token},
+	} {
+		if question.path == modelsPath && r.token == "" {
+			continue // the router would only refuse it
+		}
+		code, body, err := r.get(ctx, question.path, bearer(question.token))
+		if err != nil {
+			return "", err
+		}
+		if !question.accepted(code, body) {
+			if code == http.StatusOK {
+				return "", fmt.Errorf("%s still names another license", question.path)
+			}
+			return "", fmt.Errorf("%s answers %d", question.path, code)
+		}
 	}
-	switch code, body, err := r.get(ctx, "/metrics", nil); {
-	case err != nil:
-		return err
-	case code == http.StatusOK && !metricsName(body, licenseID):
-		return errors.New("/metrics still names another license")
-	}
-	if r.token == "" {
+	return status.Reason, nil
+}
+
+func bearer(token string) func(*http.Request) {
+	if token == "" {
 		return nil
 	}
-	code, _, err := r.get(ctx, "/v1/models", func(q *http.Request) { q.Header.Set("Authorization", "Bearer "+r.token) })
-	if err == nil && code != http.StatusOK {
-		err = fmt.Errorf("/v1/models answers %d", code)
-	}
-	return err
+	return func(q *http.Request) { q.Header.Set("Authorization", "Bearer "+token) }
 }
 
 func words(s license.SafeStatus) string {
