@@ -205,7 +205,7 @@ func TestExpiredLinksSayThatTheyExpired(t *testing.T) {
 	}
 	c.d.exec(t, fmt.Sprintf(`UPDATE redownload_links SET created_at = created_at - interval '8 days', expires_at = expires_at - interval '8 days' WHERE license_id = '%s'`, lic))
 	for _, r := range []reply{c.get(redownload), c.post(redownload, url.Values{})} {
-		c.clear("an expired re-download link", r, http.StatusGone, "no longer works")
+		c.clear("an expired re-download link", r, http.StatusGone, "This link expired")
 		if strings.Contains(r.body, `"signature"`) {
 			t.Error("an expired link hands out the license")
 		}

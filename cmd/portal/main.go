@@ -27,7 +27,7 @@ const usage = `usage: portal COMMAND
   staff review release ORDER -by NAME -note TEXT
                          let an order go on in spite of its reasons
   staff review close ORDER -by NAME -note TEXT
-                         cancel an order in review
+                         cancel an order in review; notes are for staff alone
   restore                refill the database from the signer's log
 
 Every command takes its configuration from the environment: DATABASE_URL, PORTAL_PUBLIC_URL, PORTAL_LISTEN,
