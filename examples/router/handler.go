@@ -4,8 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 
@@ -21,15 +19,25 @@ const (
 
 // newHandler returns the router's routes. Authentication comes before the license: a stranger learns no status.
 func newHandler(manager *enforce.Manager, access credentials, logger *slog.Logger) http.Handler {
-	licensed := func(next http.HandlerFunc) http.Handler {
-		return authenticated(access.caller, `Bearer realm="router"`,
-			manager.Require(license.FeatureRouting, requestID, next))
+	called := func(next http.Handler) http.Handler {
+		return authenticated(access.caller, `Bearer realm="router"`, next)
+	}
+	admin := func(next http.Handler) http.Handler {
+		return authenticated(access.admin, `Basic realm="router admin"`, next)
+	}
+	// What asks a model is counted; what only looks is not.
+	metered := func(skin string, next http.HandlerFunc) http.Handler {
+		return called(manager.Meter(enforce.Route{Feature: license.FeatureRouting, Skin: skin, Reserve: reserve}, requestID, next))
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /readyz", manager.Ready())
-	mux.Handle("GET /admin/license/status", authenticated(access.admin, `Basic realm="router admin"`, manager.Status()))
-	mux.Handle("GET /v1/models", licensed(models))
-	mux.Handle("POST /v1/echo", licensed(echo))
+	mux.Handle("GET /metrics", admin(manager.Metrics()))
+	mux.Handle("GET /admin/license/status", admin(manager.Status()))
+	mux.Handle("GET /admin/license/receipt", admin(manager.Export()))
+	mux.Handle("GET /admin/usage.csv", admin(manager.Require("usage_csv_export", requestID, usageCSV(manager))))
+	mux.Handle("GET /v1/models", called(manager.Require(license.FeatureRouting, requestID, http.HandlerFunc(models))))
+	mux.Handle("POST /v1/echo", metered("", echo))
+	mux.Handle("POST /v1/chat/completions", metered("openai-chat", chat))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, http.StatusNotFound, "not-found", "there is nothing at this path")
 	})
@@ -73,29 +81,6 @@ func models(w http.ResponseWriter, _ *http.Request) {
 		Object string  `json:"object"`
 		Data   []model `json:"data"`
 	}{"list", []model{{ID: modelName, Object: "model", OwnedBy: "example-router"}}})
-}
-
-// echo answers a JSON body with itself, where a router would ask a model.
-func echo(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		writeError(w, r, http.StatusRequestEntityTooLarge, "body-too-large", "the body may have at most 1 MiB")
-		return
-	case err != nil:
-		writeError(w, r, http.StatusBadRequest, "body-unreadable", "the body ended too early")
-		return
-	case !json.Valid(body):
-		writeError(w, r, http.StatusBadRequest, "body-not-json", "the body must be JSON")
-		return
-	}
-	writeJSON(w, http.StatusOK, struct {
-		ID     string          `json:"id"`
-		Object string          `json:"object"`
-		Model  string          `json:"model"`
-		Echo   json.RawMessage `json:"echo"`
-	}{requestID(r), "echo", modelName, body})
 }
 
 // writeError answers in the shape of enforce.WriteError, for what is not about the license.

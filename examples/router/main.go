@@ -1,11 +1,13 @@
 // Command router is a small router that embeds license/enforce the way a router team would: it loads an offline
-// license, serves while the license stands, and says why when it does not. Its one model echoes.
+// license, serves while the license stands, counts the volume, and says why when it does not serve. Its one model
+// echoes.
 //
 //	go run ./examples/router -license license.json -keys keys.json -listen 127.0.0.1:8081 \
 //	  -admin-user admin -admin-password-file admin-password -token-file token
 //
-// It starts, not ready, without a license file, and turns ready when a good one appears. SIGHUP looks at the file at
-// once; SIGTERM and Ctrl-C finish the requests under way and stop.
+// It starts, not ready, without a license file, and turns ready when a good one appears. Counters are kept in the
+// state file, beside the license unless -state says otherwise. SIGHUP looks at the files at once; SIGTERM and Ctrl-C
+// finish the requests under way, give the volume on hand back, and stop.
 package main
 
 import (
@@ -47,9 +49,12 @@ var errUsage = errors.New("wrong use, see router -help")
 
 // options are the command line's; secrets come from files, since every user of a host can read command lines.
 type options struct {
-	license, keys, listen, fingerprint        string
-	adminUser, adminPasswordFile, tokenFile   string
-	recheckInterval, gracePeriod, stopTimeout time.Duration
+	license, keys, listen, state                 string
+	fingerprint, fingerprintFile, fingerprintEnv string
+	revocations                                  string
+	requireCurrent, failClosed                   bool
+	adminUser, adminPasswordFile, tokenFile      string
+	recheckInterval, gracePeriod, stopTimeout    time.Duration
 }
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {
@@ -60,6 +65,12 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.keys, "keys", "keys.json", "the key ring `file`")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8081", "the `address` to serve on")
 	flags.StringVar(&o.fingerprint, "fingerprint", "", "this instance's raw `fingerprint`, for licenses that are bound to one")
+	flags.StringVar(&o.fingerprintFile, "fingerprint-file", "", "a `file` that holds the fingerprint")
+	flags.StringVar(&o.fingerprintEnv, "fingerprint-env", "", "an environment `variable` that holds the fingerprint")
+	flags.StringVar(&o.state, "state", "", "the `file` that keeps the counters (default the license file's name and .state)")
+	flags.StringVar(&o.revocations, "revocations", "", "the revocation bundle `file`; without it no bundle is looked at")
+	flags.BoolVar(&o.requireCurrent, "require-current-revocations", false, "stop serving without a current revocation bundle")
+	flags.BoolVar(&o.failClosed, "revocations-fail-closed", false, "stop serving when the revocation bundle is missing or refused")
 	flags.DurationVar(&o.recheckInterval, "recheck-interval", enforce.DefaultRecheckInterval, "how often to look at the license file")
 	flags.DurationVar(&o.gracePeriod, "grace-period-on-validation-error", 0, "how long to go on after the license in force last validated")
 	flags.StringVar(&o.adminUser, "admin-user", "admin", "the `name` for /admin/")
@@ -80,7 +91,31 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	case o.recheckInterval <= 0 || o.gracePeriod < 0:
 		return o, fmt.Errorf("%w: -recheck-interval must be positive and the grace period not negative", errUsage)
 	}
+	if o.state == "" {
+		o.state = o.license + ".state"
+	}
 	return o, nil
+}
+
+// enforcement is the part of the options that the license's manager takes.
+func (o options) enforcement(ring *license.KeyRing, logger *slog.Logger) enforce.Config {
+	c := enforce.Config{
+		Path:            o.license,
+		Ring:            ring,
+		Fingerprint:     o.fingerprint,
+		FingerprintFile: o.fingerprintFile,
+		FingerprintEnv:  o.fingerprintEnv,
+		RecheckInterval: o.recheckInterval,
+		GracePeriod:     o.gracePeriod,
+		State:           enforce.State{Path: o.state},
+		RouterVersion:   routerVersion,
+		Logger:          logger,
+	}
+	if o.revocations != "" || o.requireCurrent || o.failClosed {
+		c.Revocation = enforce.Revocation{Mode: enforce.RevocationFile, Path: o.revocations,
+			RequireCurrent: o.requireCurrent, FailClosed: o.failClosed}
+	}
+	return c
 }
 
 // run serves until ctx is done. It logs to stderr.
@@ -106,26 +141,20 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	manager, err := enforce.New(enforce.Config{
-		Path:            o.license,
-		Ring:            ring,
-		Fingerprint:     o.fingerprint,
-		RecheckInterval: o.recheckInterval,
-		GracePeriod:     o.gracePeriod,
-		RouterVersion:   routerVersion,
-		Logger:          logger,
-	})
+	manager, err := enforce.New(o.enforcement(ring, logger))
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	background, cancel := context.WithCancel(ctx)
+	// The manager outlives ctx: requests that are under way when the router stops still need it.
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	go manager.Run(background)
 	go recheckOnHangup(background, manager)
 
 	access := credentials{adminUser: o.adminUser, adminPassword: password, token: token}
 	logger.Info("listening", "address", listener.Addr().String())
-	return serve(ctx, listener, newHandler(manager, access, logger), logger, o.stopTimeout)
+	err = serve(ctx, listener, newHandler(manager, access, logger), logger, o.stopTimeout)
+	return errors.Join(err, manager.Close())
 }
 
 // serve answers on the listener until ctx is done, and then lets the requests under way finish.

@@ -71,12 +71,17 @@ func start(t *testing.T, more ...string) *startedRouter {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
 	logReader, logWriter := io.Pipe()
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		err := run(ctx, args, logWriter)
 		_ = logWriter.Close()
 		r.done <- err
 	}()
-	t.Cleanup(cancel)
+	t.Cleanup(func() { // and wait, since a router that stops still saves its counters
+		cancel()
+		<-ended
+	})
 	address := make(chan string, 1)
 	go func() {
 		lines := bufio.NewScanner(logReader)
@@ -235,6 +240,10 @@ func TestStrangersLearnNothing(t *testing.T) {
 		{"status with a wrong password", "GET", "/admin/license/status", basic("operator", "x")},
 		{"status with a wrong user", "GET", "/admin/license/status", basic("root", testPassword)},
 		{"status with the token", "GET", "/admin/license/status", bearer(testToken)},
+		{"receipt without a password", "GET", "/admin/license/receipt", nil},
+		{"metrics without a password", "GET", "/metrics", nil},
+		{"usage with the token", "GET", "/admin/usage.csv", bearer(testToken)},
+		{"chat without a token", "POST", "/v1/chat/completions", nil},
 	}
 	for _, c := range cases {
 		a := r.ask(c.method, c.path, "", c.authorize)
