@@ -58,7 +58,7 @@ func (s *settings) register(flags *flag.FlagSet) {
 	flags.StringVar(&s.keys, "keys", "", "the key ring `FILE`")
 	flags.StringVar(&s.to, "to", "", "the `PATH` of the router's license file (required)")
 	flags.Var(&s.instance, "fingerprint", "also check that the license runs on the instance with this raw fingerprint (`TEXT`)")
-	s.router.register(flags)
+	s.router.registerWait(flags)
 	flags.BoolVar(&s.putBack, "rollback-on-failure", false, "put the old file back when the router does not take the new one")
 }
 
@@ -69,6 +69,9 @@ func (s *settings) finish(getenv func(string) string) (err error) {
 	}
 	if s.putBack && s.router.url == "" {
 		return usagef("-rollback-on-failure needs -router URL: only the router can say that it takes the file")
+	}
+	if s.router.wait <= 0 {
+		return usagef("-wait must be positive")
 	}
 	s.ring, err = readKeys(s.keys, getenv, defaultKeys)
 	return err

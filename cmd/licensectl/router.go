@@ -37,12 +37,18 @@ type routerFlags struct {
 	wait                               time.Duration
 }
 
+// register adds the flags for asking a router's status.
 func (f *routerFlags) register(flags *flag.FlagSet) {
 	flags.StringVar(&f.url, "router", "", "the router's base `URL`, like http://127.0.0.1:8080")
 	flags.StringVar(&f.user, "admin-user", "admin", "the `NAME` for the router's /admin/")
 	flags.StringVar(&f.passwordFile, "admin-password-file", "", "the `FILE` that holds the password for the router's /admin/")
-	flags.StringVar(&f.tokenFile, "token-file", "", "the `FILE` that holds a bearer token for the router's /v1/; without it /v1/models is not called")
 	flags.BoolVar(&f.plain, "plain-http", false, "send the password over http also to another host than this one")
+}
+
+// registerWait adds the flags for waiting until a router serves with a license.
+func (f *routerFlags) registerWait(flags *flag.FlagSet) {
+	f.register(flags)
+	flags.StringVar(&f.tokenFile, "token-file", "", "the `FILE` that holds a bearer token for the router's /v1/; without it /v1/models is not called")
 	flags.DurationVar(&f.wait, "wait", defaultWait, "how long to wait for the router (`DURATION`)")
 }
 
@@ -70,8 +76,6 @@ func (f routerFlags) open() (*router, error) {
 		return nil, usagef("%s is another host, and over http its password could be read on the way: use https, or -plain-http", base.Host)
 	case f.passwordFile == "":
 		return nil, usagef("-admin-password-file FILE is missing: the router's status needs it")
-	case f.wait <= 0:
-		return nil, usagef("-wait must be positive")
 	}
 	r := &router{base: base, user: f.user, client: &http.Client{
 		Timeout: requestTimeout,
