@@ -116,9 +116,13 @@ func (a *parts) accounts() (*account.Service, error) {
 		Limits: account.Limits{
 			SignInsPerAddress: account.Limit{Count: a.config.SignInsPerAddress, Window: signInWindow},
 			SignInsPerIP:      account.Limit{Count: a.config.SignInsPerIP, Window: signInWindow},
+			CodesPerIP:        account.Limit{Count: codesPerSignIns(a.config.SignInsPerIP), Window: signInWindow},
 		},
 	})
 }
+
+// codesPerSignIns is how many codes a network may try that may ask for so many sign-ins: half of the five tries of each.
+func codesPerSignIns(signIns int) int { return (signIns*account.MaxCodeTries + 1) / 2 }
 
 func (a *parts) mailer() (*mail.Sender, error) {
 	return mail.New(mail.Config{
