@@ -101,6 +101,9 @@ func TestOrderPageTurnsReadyInABrowser(t *testing.T) {
 	if link := evaluate[string](t, ctx, `document.querySelector("#progress a.pri").getAttribute("href")`); !strings.HasSuffix(link, "/license.json") {
 		t.Errorf("the button leads to %q", link)
 	}
+	if left := evaluate[string](t, ctx, `Array.from(document.querySelectorAll("main a, main h2"), e => e.textContent.trim()).filter(w => w === "Check again" || w === "Your order").join(", ")`); left != "" {
+		t.Errorf("what is over is still on the page: %s", left)
+	}
 	if title := evaluate[string](t, ctx, `document.title`); !strings.HasPrefix(title, "Your license is ready") {
 		t.Errorf("the tab says %q", title)
 	}

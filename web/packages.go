@@ -77,8 +77,25 @@ func (s *server) packagePage(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		p.Running = s.runningOffers(bundle, t, current)
+		if t.OnePerCustomer {
+			all, _, err := s.Licenses.Licenses(r.Context(), a.organization.ID, fulfillment.FilterAll, fulfillment.Page{})
+			if err != nil {
+				return err
+			}
+			p.Evaluated = ofPackage(all, t.SKU)
+		}
 	}
 	return s.render(w, r, http.StatusOK, view.Package(p))
+}
+
+// ofPackage is the first license of a package, nil where there is none.
+func ofPackage(list []fulfillment.License, sku string) *fulfillment.License {
+	for n := range list {
+		if list[n].Payload.SKU == sku {
+			return &list[n]
+		}
+	}
+	return nil
 }
 
 // runningOffers finds the licenses that package t could renew or top up instead of starting a new one.

@@ -27,7 +27,7 @@ func (s *server) routes() http.Handler {
 	r.Post("/webhooks/stripe", s.webhook)
 
 	r.Group(func(r chi.Router) {
-		r.Use(s.readable, s.crossOrigin.Handler, s.limitBody, s.sessions.LoadAndSave, s.loadActor)
+		r.Use(s.crossOrigin.Handler, s.limitBody, s.sessions.LoadAndSave, s.loadActor, s.readable)
 		s.publicRoutes(r)
 		r.Group(func(r chi.Router) {
 			r.Use(s.requireUser)

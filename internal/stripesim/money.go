@@ -12,7 +12,7 @@ func currencyDigits(code string) (uint8, bool) {
 	return currency.GetDigits(strings.ToUpper(code))
 }
 
-// formatMoney writes minor units for people: "€ 1,890.00", "¥ 500".
+// formatMoney writes minor units for people, as the portal does: "US$ 250.00", "€ 1,890.00", "¥ 500".
 func formatMoney(minor int64, code string) string {
 	upper := strings.ToUpper(code)
 	amount, err := currency.NewAmountFromInt64(minor, upper)
@@ -22,8 +22,11 @@ func formatMoney(minor int64, code string) string {
 	f := currency.NewFormatter(currency.NewLocale("en"))
 	f.CurrencyDisplay = currency.DisplayNone
 	symbol, ok := currency.GetSymbol(upper, currency.NewLocale("en"))
-	if !ok {
+	switch {
+	case !ok:
 		symbol = upper
+	case upper == "USD": // other countries have dollars too
+		symbol = "US$"
 	}
 	return symbol + "\u00a0" + strings.TrimSpace(f.Format(amount))
 }

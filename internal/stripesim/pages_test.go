@@ -68,7 +68,7 @@ func TestCheckoutPageOffersWhatTheSessionTakes(t *testing.T) {
 			if doc.Find("input[name=email]").AttrOr("value", "") != "buyer@shop.test" || !strings.Contains(doc.Find(".items").Text(), "Credit pack, 5M tokens") {
 				t.Error("e-mail or product is missing")
 			}
-			if got := doc.Find(".total").Text(); c.amount > 0 && got != "$\u00a0250.00" {
+			if got := doc.Find(".total").Text(); c.amount > 0 && got != "US$\u00a0250.00" {
 				t.Errorf("total %q", got)
 			}
 			if c.name == "card and bank" && !strings.Contains(doc.Find("form").Text(), "the money arrives after 1\u00a0h.") {
@@ -180,7 +180,7 @@ func TestFrontPageShowsSessionsAndDeliveries(t *testing.T) {
 	h.waitDelivered(h.sink.wait(1, "checkout.session.completed")[0].event.ID)
 	p := h.browse("GET", "/", nil)
 	text := p.Find("main").Text()
-	for _, want := range []string{s.ID, "checkout.session.completed", "delivered", "order_1", "$\u00a0250.00", h.sink.srv.URL} {
+	for _, want := range []string{s.ID, "checkout.session.completed", "delivered", "order_1", "US$\u00a0250.00", h.sink.srv.URL} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the front page does not show %s", want)
 		}

@@ -85,6 +85,8 @@ type (
 		Template catalog.Template
 		Compared []catalog.Template
 		Running  []Offer
+		// Evaluated is the evaluation that the organization had already, where the package is one.
+		Evaluated *fulfillment.License
 	}
 	// Offer is a license that the package could extend instead of starting anew.
 	Offer struct {
