@@ -168,6 +168,35 @@ func TestASignerThatHangsIsToldAndLosesNothing(t *testing.T) {
 	}
 }
 
+func TestStripeThatHangsIsToldAndTheOrderCanBePaidLater(t *testing.T) {
+	t.Parallel()
+	d := shared
+	l, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	portal, _ := d.secondPortal(t, "STRIPE_API_URL=http://"+l.Addr().String())
+	c := newClient(t, d).signIn()
+	order := c.draft(pack5, "router")
+	c.base = portal
+	r := c.post("/orders/"+order+"/pay", url.Values{"total": {"25000"}})
+	c.clear("paying", r, http.StatusServiceUnavailable, "does not answer")
+	if r.took > 20*time.Second {
+		t.Errorf("told after %v", r.took)
+	}
+	if r := c.get("/orders/" + order); r.status != http.StatusOK {
+		t.Errorf("meanwhile the order's page answers %d", r.status)
+	}
+	c.base = d.info.PortalURL
+	c.goes(c.post("/orders/"+order+"/pay", url.Values{}), d.info.StripeURL)
+	d.payAt(t, d.session(t, order), "card_ok")
+	d.issued(t, order)
+	if n := d.query(t, `SELECT count(*)::text FROM checkout_sessions WHERE order_id = $1`, order); n != "1" {
+		t.Errorf("%s sessions for one payment", n)
+	}
+}
+
 // gate is a way to the database's socket that can be shut: connections through it are cut.
 type gate struct {
 	t              *testing.T

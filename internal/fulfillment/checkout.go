@@ -13,12 +13,17 @@ import (
 const (
 	SessionLife   = 2 * time.Hour // Stripe allows 30 minutes to 24 hours
 	sessionMargin = time.Minute
+
+	// stripeWait is how long a customer at a page waits for Stripe; what was asked is asked again under the same key.
+	stripeWait = 12 * time.Second
 )
 
 // Checkout makes (or finds) the order's open checkout session and answers where to send the browser. The first call freezes
 // the order. Errors: ErrNotFound, ErrNotPayable, ErrTemplateGone, ErrPriceChanged, ErrOpenRenewal, ErrFrozen (the base was
 // replaced meanwhile), *ValidationError (the deployment's name was taken meanwhile), ErrUnavailable.
 func (s *Orders) Checkout(ctx context.Context, organizationID, orderID string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, stripeWait)
+	defer cancel()
 	r, err := s.c.Store.Record(ctx, organizationID, orderID)
 	if err != nil {
 		return "", err
@@ -156,6 +161,8 @@ func (s *Orders) open(ctx context.Context, r Record) (string, error) {
 
 // Cancel gives up an order that is not paid; its open session is expired first. ErrNotPayable if money is under way.
 func (s *Orders) Cancel(ctx context.Context, organizationID, orderID string) error {
+	ctx, cancel := context.WithTimeout(ctx, stripeWait)
+	defer cancel()
 	var err error
 	for range 3 { // expiring the session makes an event, whose evaluation may move the order first
 		if err = s.cancel(ctx, organizationID, orderID); !errors.Is(err, ErrMoved) {
