@@ -10,7 +10,7 @@ import (
 )
 
 const inspectHelp = `
-Usage: licensectl inspect [-keys FILE] [-now TIME] [-fingerprint TEXT] [-json] FILE
+Usage: licensectl inspect [-keys FILE] [-now TIME] [-fingerprint TEXT] [-revocations FILE] [-json] FILE
 
 Shows the safe fields of a license file whose signature verifies, also when it is expired or not yet valid: license
 ID, SKU, key ID, expiry, status and reason. These are the only fields that belong into a ticket or a log.
@@ -20,29 +20,32 @@ Exit status 0 says that the signature verifies, not that a router would serve: t
 
 func inspect(args []string, getenv func(string) string, out *output) error {
 	flags := flag.NewFlagSet("inspect", flag.ContinueOnError)
-	keys := flags.String("keys", "", "the key ring `FILE`")
+	var t trust
+	t.register(flags)
 	now := time.Now()
 	nowFlag(flags, &now)
-	var instance fingerprint
-	flags.Var(&instance, "fingerprint", "also check that the license runs on the instance with this raw fingerprint (`TEXT`)")
 	files, err := parse(flags, args, inspectHelp, oneLicense, out)
 	if err != nil {
 		return err
 	}
-	ring, err := readKeys(*keys, getenv, defaultKeys)
-	if err != nil {
+	if err := t.load(getenv, now); err != nil {
 		return err
 	}
 	data, err := readNamed(files[0])
 	if err != nil {
 		return err
 	}
-	l, err := license.Read(data, ring, now)
+	l, err := license.Read(data, t.ring, now)
 	if err != nil {
 		return err
 	}
-	code, reason := standing(l, now, instance)
-	shown := describe(l, code, reason, instance)
+	code, reason := license.CodeValid, ""
+	var refusal *license.Error
+	if errors.As(t.standing(l, now), &refusal) {
+		code, reason = refusal.Code, refusal.Reason
+	}
+	shown := describe(l, code, reason, t.instance)
+	shown.Notice = t.notice(l, now)
 	if code == license.CodeInstanceLimit {
 		shown.Instance = "this one is not allowed"
 	}
@@ -55,20 +58,10 @@ func inspect(args []string, getenv func(string) string, out *output) error {
 		out.field("reason", reason)
 	}
 	out.field("instance", shown.Instance)
+	if shown.Notice != "" {
+		out.field("notice", shown.Notice)
+	}
 	return out.object(shown)
-}
-
-// standing is what a router would report about a license that verifies.
-func standing(l *license.License, now time.Time, instance fingerprint) (license.Code, string) {
-	err := l.CheckDates(now)
-	if err == nil && instance.given {
-		err = l.CheckInstance(instance.raw)
-	}
-	var refusal *license.Error
-	if errors.As(err, &refusal) {
-		return refusal.Code, refusal.Reason
-	}
-	return license.CodeOf(err), ""
 }
 
 // distance says how far away a moment is, in whole days rounded down, and below 48 hours in hours.

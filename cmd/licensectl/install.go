@@ -17,7 +17,7 @@ import (
 )
 
 const installHelp = `
-Usage: licensectl install [-keys FILE] [-fingerprint TEXT] [-yes] [-json] FILE -to PATH
+Usage: licensectl install [-keys FILE] [-fingerprint TEXT] [-revocations FILE] [-yes] [-json] FILE -to PATH
        licensectl install ... -router URL -admin-password-file FILE [-token-file FILE] [-rollback-on-failure]
 
 Verifies FILE as "licensectl verify" does and puts it at PATH, where the router looks for its license.
@@ -46,24 +46,22 @@ file back.
 
 // settings are the flags of the commands that put a file at a path.
 type settings struct {
-	keys, to string
-	instance fingerprint
-	yes      bool
-	router   routerFlags
-	putBack  bool
-	ring     *license.KeyRing
+	trust
+	to      string
+	yes     bool
+	router  routerFlags
+	putBack bool
 }
 
 func (s *settings) register(flags *flag.FlagSet) {
-	flags.StringVar(&s.keys, "keys", "", "the key ring `FILE`")
+	s.trust.register(flags)
 	flags.StringVar(&s.to, "to", "", "the `PATH` of the router's license file (required)")
-	flags.Var(&s.instance, "fingerprint", "also check that the license runs on the instance with this raw fingerprint (`TEXT`)")
 	s.router.registerWait(flags)
 	flags.BoolVar(&s.putBack, "rollback-on-failure", false, "put the old file back when the router does not take the new one")
 }
 
-// finish checks the flags after they were parsed and reads the key ring.
-func (s *settings) finish(getenv func(string) string) (err error) {
+// finish checks the flags after they were parsed and reads the files that they name.
+func (s *settings) finish(getenv func(string) string) error {
 	if s.to == "" {
 		return usagef("-to PATH is missing: where the router looks for its license")
 	}
@@ -73,8 +71,7 @@ func (s *settings) finish(getenv func(string) string) (err error) {
 	if s.router.wait <= 0 {
 		return usagef("-wait must be positive")
 	}
-	s.ring, err = readKeys(s.keys, getenv, defaultKeys)
-	return err
+	return s.load(getenv, time.Now())
 }
 
 func install(ctx context.Context, args []string, getenv func(string) string, out *output) error {
@@ -89,7 +86,7 @@ func install(ctx context.Context, args []string, getenv func(string) string, out
 	if err := s.finish(getenv); err != nil {
 		return err
 	}
-	l, err := readLicense(files[0], s.ring, time.Now(), s.instance)
+	l, err := s.read(files[0], time.Now())
 	if err != nil {
 		return err
 	}
@@ -129,8 +126,9 @@ func (s *settings) put(ctx context.Context, l *license.License, out *output) (in
 	if err != nil {
 		return installed{}, fmt.Errorf("install: %w", err)
 	}
-	s.tell(out, l, result)
 	answer := installed{describe(l, license.CodeValid, "", s.instance), s.to, result.changed, result.backup, ""}
+	answer.Notice = s.notice(l, now)
+	s.tell(out, answer)
 	if router == nil {
 		return answer, nil
 	}
@@ -141,14 +139,14 @@ func (s *settings) put(ctx context.Context, l *license.License, out *output) (in
 	return answer, nil
 }
 
-func (s *settings) tell(out *output, l *license.License, result replaced) {
-	printLicense(out, l, s.instance)
+func (s *settings) tell(out *output, done installed) {
+	printLicense(out, done.described)
 	switch {
-	case !result.changed:
+	case !done.Changed:
 		out.line("already installed at %s", s.to)
 		return
-	case result.backup != "":
-		out.line("the file before it is kept as %s", result.backup)
+	case done.Backup != "":
+		out.line("the file before it is kept as %s", done.Backup)
 	}
 	out.line("installed at %s", s.to)
 }
@@ -160,10 +158,17 @@ func (s *settings) allow(old []byte, l *license.License, now time.Time) error {
 	if err != nil || s.yes {
 		return nil
 	}
-	if lost := losses(before.Payload(), l.Payload(), before.CheckDates(now) == nil, s.instance.given); len(lost) > 0 {
+	if lost := losses(before.Payload(), l.Payload(), s.inForce(before, now), s.instance.given); len(lost) > 0 {
 		return &worseError{lost}
 	}
 	return nil
+}
+
+// inForce reports whether a router may serve with the license now, wherever it is.
+func (s *settings) inForce(l *license.License, now time.Time) bool {
+	anywhere := s.trust
+	anywhere.instance = fingerprint{}
+	return anywhere.standing(l, now) == nil
 }
 
 // accept waits for the router to take the license. Where it does not, the old file is put back if that was asked for.

@@ -170,23 +170,3 @@ func parse(flags *flag.FlagSet, args []string, text string, want operands, out *
 	}
 	return found, nil
 }
-
-// readKeys reads the key ring from the flag, the environment or the default path, in this order.
-func readKeys(flagged string, getenv func(string) string, fallback string) (*license.KeyRing, error) {
-	path := flagged
-	if path == "" {
-		path = getenv("LICENSECTL_KEYS")
-	}
-	if path == "" {
-		if _, err := os.Stat(fallback); errors.Is(err, os.ErrNotExist) {
-			return nil, usagef("no key ring: give -keys FILE, set LICENSECTL_KEYS, or put the key ring file "+
-				"that your portal's keys page offers at %s", fallback)
-		}
-		path = fallback
-	}
-	ring, err := license.ReadKeyRing(path)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return ring, nil
-}

@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("VECTORS", vectorDir)
 			files := licensesFor(t, issuer)
 			files["keys.json"] = issuer.keys(t)
+			files["revoked.json"] = issuer.revocations(t)
 			for name, data := range files {
 				writeFile(t, filepath.Join(env.WorkDir, name), data)
 			}
@@ -234,6 +235,28 @@ func (i issuer) issue(t *testing.T, id string, edit func(*license.Payload)) []by
 		t.Fatal(err)
 	}
 	file, err := license.Encode(p, ed25519.Sign(i.key, canonical))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// revocations is a bundle that revoked lic_two and superseded lic_pack5, and announces the suspension of lic_one.
+func (i issuer) revocations(t *testing.T) []byte {
+	t.Helper()
+	since := i.now.Add(-time.Minute)
+	p := license.RevocationPayload{SchemaVersion: 1, RevocationSetID: "set-1", RevocationEpoch: 7, Product: license.Product,
+		Issuer: license.Issuer, IssuedAt: since, NotBefore: since, ExpiresAt: i.now.Add(time.Hour), KeyID: "k1",
+		Entries: []license.RevocationEntry{
+			{LicenseID: "lic_two", Status: license.StatusRevoked, Reason: "refund", EffectiveAt: since},
+			{LicenseID: "lic_one", Status: license.StatusSuspended, EffectiveAt: i.now.Add(10 * time.Hour)},
+			{LicenseID: "lic_pack5", Status: license.StatusSuperseded, EffectiveAt: since, SupersededBy: "lic_pack25"},
+		}}
+	canonical, err := p.Canonical()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := license.EncodeRevocationBundle(p, ed25519.Sign(i.key, canonical))
 	if err != nil {
 		t.Fatal(err)
 	}

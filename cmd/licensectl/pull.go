@@ -10,7 +10,7 @@ import (
 )
 
 const pullHelp = `
-Usage: licensectl pull [-keys FILE] [-fingerprint TEXT] [-yes] [-json] URL -to PATH
+Usage: licensectl pull [-keys FILE] [-fingerprint TEXT] [-revocations FILE] [-yes] [-json] URL -to PATH
        licensectl pull ... -url-file FILE -to PATH
        licensectl pull ... -watch INTERVAL URL -to PATH
 
@@ -62,7 +62,7 @@ func pull(ctx context.Context, args []string, getenv func(string) string, out *o
 		_, err := s.pullOnce(ctx, d, out)
 		return err
 	}
-	return s.watch(ctx, d, *watch, out)
+	return s.watch(ctx, d, *watch, getenv, out)
 }
 
 // pullOnce downloads, verifies and installs.
@@ -71,7 +71,7 @@ func (s *settings) pullOnce(ctx context.Context, d *download, out *output) (inst
 	if err != nil {
 		return installed{}, err
 	}
-	l, err := judge(data, s.ring, time.Now(), s.instance)
+	l, err := s.judge(data, time.Now())
 	if err != nil {
 		return installed{}, err
 	}
@@ -83,13 +83,17 @@ func (s *settings) pullOnce(ctx context.Context, d *download, out *output) (inst
 }
 
 // watch pulls on the interval until ctx is done, which is its ordinary end. Only what is new is told.
-func (s *settings) watch(ctx context.Context, d *download, interval time.Duration, out *output) error {
+func (s *settings) watch(ctx context.Context, d *download, interval time.Duration, getenv func(string) string, out *output) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	quiet := &output{stdout: io.Discard, stderr: out.stderr}
 	last := ""
 	for {
-		done, err := s.pullOnce(ctx, d, quiet)
+		var done installed
+		err := s.load(getenv, time.Now()) // keys and revocations may be new as well
+		if err == nil {
+			done, err = s.pullOnce(ctx, d, quiet)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil

@@ -15,7 +15,7 @@ import (
 )
 
 const rollbackHelp = `
-Usage: licensectl rollback [-keys FILE] [-fingerprint TEXT] [-json] -to PATH
+Usage: licensectl rollback [-keys FILE] [-fingerprint TEXT] [-revocations FILE] [-json] -to PATH
        licensectl rollback ... -router URL -admin-password-file FILE [-token-file FILE] [-rollback-on-failure]
 
 Puts the last backup that "licensectl install" kept beside PATH and that is still valid back at PATH, and keeps what
@@ -90,7 +90,7 @@ func (s *settings) usable(path string, current []byte, now time.Time) (*license.
 	if current != nil && string(data) == string(current) {
 		return nil, errors.New("it is what is installed now")
 	}
-	return judge(data, s.ring, now, s.instance)
+	return s.judge(data, now)
 }
 
 // backups lists what is kept beside target, newest first.
