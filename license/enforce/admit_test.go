@@ -24,7 +24,7 @@ func TestVolumeIsServedToTheLastRequest(t *testing.T) {
 func TestManyRequestersGetTheBudgetAndNoMore(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, withState)
-	r.install(r.metered("lic_1", 20_000, 0))
+	r.install(r.metered("lic_1", 4_000, 0))
 	var admitted atomic.Int64
 	var requesters sync.WaitGroup
 	for range 8 {
@@ -46,10 +46,10 @@ func TestManyRequestersGetTheBudgetAndNoMore(t *testing.T) {
 		}()
 	}
 	requesters.Wait()
-	if admitted.Load() != 20_000 {
-		t.Errorf("%d requests admitted, want 20000", admitted.Load())
+	if admitted.Load() != 4_000 {
+		t.Errorf("%d requests admitted, want 4000", admitted.Load())
 	}
-	r.wantUsed(20_000, 40_000)
+	r.wantUsed(4_000, 8_000)
 	if n := r.Counters().InFlight; n != 0 {
 		t.Errorf("%d requests are said to be under way", n)
 	}

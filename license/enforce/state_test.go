@@ -184,6 +184,50 @@ func TestBothCopiesRolledBack(t *testing.T) {
 	}
 }
 
+func TestOneCopyRolledBackIsNoticed(t *testing.T) {
+	t.Parallel()
+	for name, pick := range map[string]func(newest, other string) string{
+		"newest": func(newest, _ string) string { return newest },
+		"other":  func(_, other string) string { return other },
+	} {
+		r := newRouter(t, withState)
+		r.install(r.metered("lic_1", 1_000, 0))
+		first, second := r.copies()
+		old := map[string][]byte{first: r.readState(first), second: r.readState(second)}
+		r.use(123)
+		path := pick(r.copies())
+		r.writeState(path, old[path])
+		r.restart(false)
+		r.want(license.CodeValid, "")
+		if got := r.Counters().RequestsUsed; got < 123 || got > 140 {
+			t.Errorf("%s copy: %d requests counted, want 123 to 140", name, got)
+		}
+		if !strings.Contains(r.log.String(), "older than it may be") || r.Receipt().State.Repairs != 1 {
+			t.Errorf("%s copy: nobody is told:\n%s", name, r.log)
+		}
+	}
+}
+
+// A process that was killed while it wrote leaves a temporary file, which is in nobody's way.
+func TestHalfWrittenFileIsNoFault(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withState)
+	r.install(r.metered("lic_1", 1_000, 0))
+	r.use(15)
+	newest, other := r.copies()
+	r.writeState(newest+".tmp", []byte(`{"version":1,"gener`))
+	r.writeState(other+".tmp", []byte("x"))
+	r.restart(false)
+	r.use(40)
+	r.restart(true)
+	if got := r.Counters().RequestsUsed; got < 55 || got > 65 || r.Receipt().State.Repairs != 0 {
+		t.Errorf("%d requests counted, %d repairs", got, r.Receipt().State.Repairs)
+	}
+	if left, err := filepath.Glob(r.settings.State.Path + "*.tmp"); err != nil || len(left) > 0 {
+		t.Errorf("%v %v", left, err)
+	}
+}
+
 func TestRemovingTheStateWhileRunningLosesNothing(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, withState)
