@@ -120,6 +120,12 @@ func (a *audit) heads(name string) {
 	if n := eval[int](a.person, `document.querySelectorAll("main .note").length`); n > 1 {
 		a.t.Errorf("%s has %d notices", name, n)
 	}
+	if glued := eval[string](a.person, `Array.from(document.querySelectorAll("main time, main a, main code"), e => {
+		const text = (n) => n?.nodeType === Node.TEXT_NODE ? n.textContent : "";
+		return /\w$/.test(text(e.previousSibling)) || /^\w/.test(text(e.nextSibling)) ? e.parentNode.textContent.trim() : "";
+	}).filter(Boolean).join("\n")`); glued != "" {
+		a.t.Errorf("%s has words without a space between them:\n%s", name, glued)
+	}
 	if bare := eval[string](a.person, `Array.from(document.querySelectorAll("time:not([datetime])"), e => e.textContent).join(", ")`); bare != "" {
 		a.t.Errorf("%s has times without a datetime: %s", name, bare)
 	}

@@ -183,11 +183,16 @@ func (a *audit) keyboard() {
 	}
 }
 
-func TestWithoutJavaScriptNoButtonIsDead(t *testing.T) {
+func TestWhoEvaluatedIsToldSoAndNoButtonIsDeadWithoutJavaScript(t *testing.T) {
 	t.Parallel()
 	p := customer(t, shared)
 	p.buy(evaluation, "router", "confirm")
 	id := p.licenseID()
+	newAudit(p).page("/packages/" + evaluation)
+	p.sees("already had an evaluation")
+	if p.has(`main a[href^="/checkout/"]`) {
+		t.Error("a second evaluation can be ordered")
+	}
 	p.withoutJavaScript()
 	p.open("/licenses/" + id)
 	if shown := eval[int](p, `Array.from(document.querySelectorAll("clipboard-copy")).filter(e => e.getClientRects().length > 0).length`); shown > 0 {
