@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Memberships answers a user and the organizations they belong to, oldest first. It is asked on every request, so that
@@ -14,6 +15,9 @@ func (s *Service) Memberships(ctx context.Context, userID string) (User, []Membe
 	}
 	return user, memberships, nil
 }
+
+// SameForm is how long a second organization of the same name and owner is taken for a form sent twice.
+const SameForm = time.Minute
 
 // CreateOrganization makes an organization owned by the user. The name loses the space around it and must then be 1 to 100
 // characters that print, at most 200 bytes. Errors: ErrNameInvalid, ErrUserUnknown, *RateLimitError.
@@ -30,10 +34,12 @@ func (s *Service) CreateOrganization(ctx context.Context, userID, name string) (
 	if err != nil {
 		return Organization{}, err
 	}
-	o := Organization{ID: id, Name: name, CreatedAt: now}
-	if err := s.organizations.CreateOrganization(ctx, o, userID); err != nil {
+	o, err := s.organizations.CreateOrganization(ctx, Organization{ID: id, Name: name, CreatedAt: now}, userID)
+	if err != nil {
 		return Organization{}, fmt.Errorf("store organization: %w", err)
 	}
-	s.log.InfoContext(ctx, "organization created", "organization", id, "user", userID)
+	if o.ID == id {
+		s.log.InfoContext(ctx, "organization created", "organization", id, "user", userID)
+	}
 	return o, nil
 }

@@ -31,8 +31,10 @@ type SignIns interface {
 type Organizations interface {
 	// Memberships answers the user and what they belong to, oldest organization first. It errors with ErrUserUnknown.
 	Memberships(ctx context.Context, userID string) (User, []Membership, error)
-	// CreateOrganization stores o with userID as its owner, both or neither. It errors with ErrUserUnknown.
-	CreateOrganization(ctx context.Context, o Organization, userID string) error
+	// CreateOrganization stores o with userID as its owner, both or neither, and answers what is stored: a form sent twice is
+	// one organization, so one of the same name and owner made within SameForm before is answered instead. It errors with
+	// ErrUserUnknown.
+	CreateOrganization(ctx context.Context, o Organization, userID string) (Organization, error)
 }
 
 // Limiter counts attempts by key in fixed windows, shared by all portal processes.

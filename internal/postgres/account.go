@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/metrum-ai/licensing-portal/internal/account"
@@ -140,26 +139,39 @@ func (a *Accounts) Memberships(ctx context.Context, userID string) (account.User
 	return user, memberships, nil
 }
 
-// CreateOrganization stores an organization and its owner, or errors with account.ErrUserUnknown.
-func (a *Accounts) CreateOrganization(ctx context.Context, o account.Organization, userID string) error {
+// CreateOrganization stores an organization and its owner, or answers the one that the same form made; it errors with
+// account.ErrUserUnknown. The owner's row is locked, so that two clicks at once follow one another.
+func (a *Accounts) CreateOrganization(ctx context.Context, o account.Organization, userID string) (account.Organization, error) {
 	err := a.inTx(ctx, func(tx pgx.Tx) error {
+		var there bool
+		err := tx.QueryRow(ctx, "SELECT true FROM users WHERE id = $1 FOR UPDATE", userID).Scan(&there)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return account.ErrUserUnknown
+		}
+		if err != nil {
+			return fmt.Errorf("lock user: %w", err)
+		}
+		err = tx.QueryRow(ctx, `
+			SELECT o.id, o.created_at FROM organizations o JOIN memberships m ON m.organization_id = o.id
+			WHERE m.user_id = $1 AND m.role = $2 AND o.name = $3 AND o.created_at > $4`,
+			userID, account.RoleOwner, o.Name, o.CreatedAt.Add(-account.SameForm)).Scan(&o.ID, &o.CreatedAt)
+		if !errors.Is(err, pgx.ErrNoRows) {
+			o.CreatedAt = o.CreatedAt.UTC()
+			return err
+		}
 		if _, err := tx.Exec(ctx, `INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)`,
 			o.ID, o.Name, o.CreatedAt); err != nil {
 			return fmt.Errorf("insert organization: %w", err)
 		}
-		_, err := tx.Exec(ctx, `
+		_, err = tx.Exec(ctx, `
 			INSERT INTO memberships (organization_id, user_id, role, created_at) VALUES ($1, $2, $3, $4)`,
 			o.ID, userID, account.RoleOwner, o.CreatedAt)
 		return err
 	})
-	const foreignKeyViolation = "23503"
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == foreignKeyViolation {
-		return account.ErrUserUnknown
-	}
 	if err != nil {
-		return fmt.Errorf("create organization: %w", err)
+		return account.Organization{}, fmt.Errorf("create organization: %w", err)
 	}
-	return nil
+	return o, nil
 }
 
 // DeleteSignIns forgets the sign-ins that expired before a time and answers how many. Keep them for a while, so that an old

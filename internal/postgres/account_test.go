@@ -202,7 +202,8 @@ func TestMembershipsAreTheUsersOwnOldestFirst(t *testing.T) {
 		t.Errorf("unknown user: %v", err)
 	}
 	create := func(id, name, user string, at time.Time) error {
-		return accounts.CreateOrganization(t.Context(), account.Organization{ID: id, Name: name, CreatedAt: at}, user)
+		_, err := accounts.CreateOrganization(t.Context(), account.Organization{ID: id, Name: name, CreatedAt: at}, user)
+		return err
 	}
 	if err := create("cust_new", "Lumen", "usr_erin", accountsNow.Add(time.Hour)); err != nil {
 		t.Fatal(err)
@@ -251,5 +252,37 @@ func TestOldSignInsAreForgotten(t *testing.T) {
 	}
 	if n, err := accounts.DeleteSignIns(t.Context(), r.ExpiresAt.Add(time.Second)); n != 1 || err != nil {
 		t.Errorf("%d, %v; want 1", n, err)
+	}
+}
+
+func TestAFormSentTwiceAtOnceMakesOneOrganization(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t, postgres.Migrate)
+	accounts := postgres.NewAccounts(pool, signInQueue{})
+	if _, err := pool.Exec(t.Context(), `INSERT INTO users (id, email, created_at) VALUES ('usr_1', 'erin@lumen.example', $1)`, accountsNow); err != nil {
+		t.Fatal(err)
+	}
+	var made sync.Map
+	var clicks sync.WaitGroup
+	for n := range 6 {
+		clicks.Go(func() {
+			o, err := accounts.CreateOrganization(t.Context(), account.Organization{
+				ID: "cust_" + string(rune('a'+n)), Name: "Lumen", CreatedAt: accountsNow.Add(time.Duration(n) * time.Second),
+			}, "usr_1")
+			if err != nil {
+				t.Error(err)
+			}
+			made.Store(o.ID, true)
+		})
+	}
+	clicks.Wait()
+	different := 0
+	made.Range(func(any, any) bool { different++; return true })
+	if n := count(t, pool, `SELECT count(*) FROM organizations`); n != 1 || different != 1 {
+		t.Errorf("%d organizations stored and %d answered", n, different)
+	}
+	later := account.Organization{ID: "cust_later", Name: "Lumen", CreatedAt: accountsNow.Add(time.Hour)}
+	if o, err := accounts.CreateOrganization(t.Context(), later, "usr_1"); err != nil || o != later {
+		t.Errorf("an hour later: %+v, %v", o, err)
 	}
 }
