@@ -126,6 +126,16 @@ func (a *audit) heads(name string) {
 	}).filter(Boolean).join("\n")`); glued != "" {
 		a.t.Errorf("%s has words without a space between them:\n%s", name, glued)
 	}
+	if dates := eval[string](a.person, `(() => {
+		const found = [], walk = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+		while (walk.nextNode()) {
+			const at = walk.currentNode.parentElement;
+			if (/\d [A-Z][a-z]{2} 20\d\d/.test(walk.currentNode.textContent) && !at.closest("time, svg, pre, .vh")) found.push(at.textContent.trim());
+		}
+		return found.join("\n");
+	})()`); dates != "" {
+		a.t.Errorf("%s has dates that machines cannot read:\n%s", name, dates)
+	}
 	if bare := eval[string](a.person, `Array.from(document.querySelectorAll("time:not([datetime])"), e => e.textContent).join(", ")`); bare != "" {
 		a.t.Errorf("%s has times without a datetime: %s", name, bare)
 	}

@@ -13,11 +13,17 @@ import (
 
 const nbsp = "\u00a0"
 
+// How pages write times.
+const (
+	dayLayout   = "2 Jan 2006"
+	stampLayout = dayLayout + ", 15:04" + nbsp + "UTC"
+)
+
 // Stamp writes a time as pages do: "20 Dec 2026, 09:00 UTC".
-func Stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04") + nbsp + "UTC" }
+func Stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
 
 // Day writes the UTC day of a time: "20 Dec 2026".
-func Day(t time.Time) string { return t.UTC().Format("2 Jan 2006") }
+func Day(t time.Time) string { return t.UTC().Format(dayLayout) }
 
 // Machine writes a time for the datetime attribute.
 func Machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
