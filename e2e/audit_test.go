@@ -126,6 +126,9 @@ func (a *audit) heads(name string) {
 	}).filter(Boolean).join("\n")`); glued != "" {
 		a.t.Errorf("%s has words without a space between them:\n%s", name, glued)
 	}
+	if glued := eval[string](a.person, `(document.querySelector("main").innerText.match(/.*[a-z]{2}[.;:][A-Z][a-z].*/) ?? [""])[0]`); glued != "" {
+		a.t.Errorf("%s has sentences without a space between them: %s", name, glued)
+	}
 	if dates := eval[string](a.person, `(() => {
 		const found = [], walk = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
 		while (walk.nextNode()) {

@@ -65,6 +65,12 @@ func effect(label string, a, b license.Payload) string {
 		return freshVolume
 	case "Total requests":
 		return moreOrFewer(a.Limits.MaxTotalRequests, b.Limits.MaxTotalRequests)
+	case "Monthly requests":
+		return moreOrFewer(a.Limits.MaxMonthlyRequests, b.Limits.MaxMonthlyRequests)
+	case "Tokens per window":
+		return windowChange(a.Limits.WindowTokens, b.Limits.WindowTokens, a.Limits, b.Limits)
+	case "Requests per window":
+		return windowChange(a.Limits.WindowRequests, b.Limits.WindowRequests, a.Limits, b.Limits)
 	case "Concurrent requests":
 		return moreOrFewer(a.Limits.MaxConcurrent, b.Limits.MaxConcurrent)
 	case "Instances":
@@ -108,6 +114,14 @@ func moreOrFewer(a, b int64) string {
 		return Number(b-a) + " more"
 	}
 	return Number(a-b) + " fewer"
+}
+
+// windowChange compares two limits of a window; their numbers tell nothing where the windows differ in length.
+func windowChange(a, b int64, before, after license.Limits) string {
+	if a > 0 && b > 0 && before.WindowDurationSeconds != after.WindowDurationSeconds {
+		return "Another window"
+	}
+	return moreOrFewer(a, b)
 }
 
 func features(a, b []string) string {

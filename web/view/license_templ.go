@@ -705,7 +705,7 @@ func licenseNotice(p LicensePage) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = Prose("It stopped working on "+Stamp(p.License.Payload.ExpiresAt)+".").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = Prose("It stopped working on "+Stamp(p.License.Payload.ExpiresAt)+". ").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

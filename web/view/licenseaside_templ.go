@@ -472,7 +472,7 @@ func LinkMade(p LinkMadePage) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = Prose("Send it to whoever installs the license. It works until "+Stamp(p.Link.ExpiresAt)+" ("+Relative(p.Link.ExpiresAt, p.Now)+"), and you can revoke it before then.").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = Prose("Send it to whoever installs the license. It works until "+Stamp(p.Link.ExpiresAt)+" ("+Relative(p.Link.ExpiresAt, p.Now)+"), and you can revoke it before then. ").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
