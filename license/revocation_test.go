@@ -89,20 +89,30 @@ func TestRevocationBundleSurvivesWritingAndReading(t *testing.T) {
 	}
 }
 
-// The bytes are part of the format: a signer elsewhere must make the same.
-func TestRevocationBundleHasItsCanonicalPayload(t *testing.T) {
+// The files are part of the format: a signer elsewhere must make the same bytes, and a reader elsewhere accept them.
+func TestRevocationBundleIsWrittenByteForByte(t *testing.T) {
 	t.Parallel()
+	read := func(name string) string {
+		data, err := os.ReadFile(filepath.Join("testdata", "revocations", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	file, canonical := read("accept-three-entries.json"), read("accept-three-entries.canonical")
 	got, err := revocationPayload().Canonical()
+	if err != nil || string(got) != canonical {
+		t.Errorf("canonical (%v)\n got %s\nwant %s", err, got, canonical)
+	}
+	if got := encodeRevocations(t, revocationPayload()); string(got) != file {
+		t.Errorf("file\n got %s\nwant %s", got, file)
+	}
+	ring, err := ReadKeyRing(filepath.Join("testdata", "revocations", "keys.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"entries":[{"effective_at":"2026-12-08T00:00:00Z","license_id":"lic_c","status":"superseded","superseded_by":"lic_d"},` +
-		`{"effective_at":"2026-12-01T00:00:00Z","license_id":"lic_a","reason":"refunded","status":"revoked"},` +
-		`{"effective_at":"0001-01-01T00:00:00Z","license_id":"lic_b","reason":"dispute \u003copen\u003e","status":"suspended"}],` +
-		`"expires_at":"2027-01-05T00:00:00Z","issued_at":"2026-12-01T00:00:00Z","issuer":"metrum-ai","key_id":"rev-1",` +
-		`"not_before":"2026-12-01T00:00:00Z","product":"genai-smart-router","revocation_epoch":7,"revocation_set_id":"public","schema_version":1}`
-	if string(got) != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	if b, err := ReadRevocationBundle([]byte(file), ring, vectorNow); err != nil || !reflect.DeepEqual(b.Payload(), revocationPayload()) {
+		t.Errorf("not read as it was written: %v", err)
 	}
 }
 

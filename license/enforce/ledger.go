@@ -171,10 +171,11 @@ func (l *ledger) keep() {
 	for _, m := range l.meters {
 		m.trim()
 	}
-	broken := l.broken != nil
+	broken, closed := l.broken != nil, l.closed
 	due := l.dirty || l.failure != nil || l.clock.floor.Load() >= l.saved+saveFloorEvery
 	l.mu.Unlock()
 	switch {
+	case closed:
 	case broken:
 		l.open()
 	case due:

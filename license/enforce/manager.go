@@ -155,6 +155,8 @@ func (m *Manager) find(next *state, now time.Time) {
 // after http.Server.Shutdown; without it a stop costs up to one block of each limit, as a crash does. A license that
 // limits volume admits nobody afterwards.
 func (m *Manager) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.clock.now()
 	return m.ledger.close()
 }

@@ -325,7 +325,8 @@ func TestTwoProcessesDoNotShareAState(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r.wantRefused(0, license.CodeStateError) // a closed manager serves no volume
+	r.Recheck()
+	r.wantRefused(0, license.CodeStateError) // a closed manager serves no volume, and keeps its hands off the state
 	if !second.ledger.needsCare() {
 		t.Error("nobody would try again")
 	}

@@ -2,7 +2,9 @@ package enforce
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,5 +122,41 @@ func (r *router) wantOnHand(n int64) {
 	r.t.Helper()
 	if got := r.onHand(); got != n {
 		r.t.Fatalf("%d requests on hand, want %d", got, n)
+	}
+}
+
+// A request that took its place in an allowance, finds too few tokens, and gives the place back just when the
+// allowance is closed, gives it back to the book.
+func TestNothingIsLostInAnAllowanceThatCloses(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withState)
+	for round := range 300 {
+		m := &meter{ledger: r.ledger, book: book{Requests: 5}}
+		a := &allowance{shards: make([]shard, r.ledger.shards)}
+		a.shards[0].requests.Store(5)
+		m.current.Store(a)
+		var stop atomic.Bool
+		var tries atomic.Int64
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for !stop.Load() {
+				if m.take(a, 0, 1) {
+					t.Error("tokens from nowhere")
+				}
+				tries.Add(1)
+			}
+		}()
+		for tries.Load() < int64(round%50) {
+			runtime.Gosched()
+		}
+		r.ledger.mu.Lock()
+		m.shut()
+		r.ledger.mu.Unlock()
+		stop.Store(true)
+		<-done
+		if m.book.Requests != 0 {
+			t.Fatalf("round %d: %d requests are still charged", round, m.book.Requests)
+		}
 	}
 }
