@@ -232,6 +232,33 @@ func TestTooManySignInsAreToldWhenToTryAgain(t *testing.T) {
 	}
 }
 
+func TestCodesGuessedForManyAddressesAreCountedByNetwork(t *testing.T) {
+	t.Parallel()
+	d := ownDemo(t)                                     // everybody's address is the same here
+	portal, _ := d.secondPortal(t, "SIGN_INS_PER_IP=2") // five codes
+	for n := range 12 { // windows are fixed: twice five at most
+		c := newClient(t, d)
+		c.askToSignIn()
+		code := codePattern.FindString(c.mail("/sign-in/confirm?t="))
+		wrong := "000000"
+		if code == wrong {
+			wrong = "000001"
+		}
+		c.base = portal
+		r := c.post("/sign-in/code", url.Values{"code": {wrong}})
+		if n < 5 || r.status == http.StatusBadRequest {
+			c.clear("a wrong code", r, http.StatusBadRequest, "not the code")
+			continue
+		}
+		c.clear("the sixth of a network", r, http.StatusTooManyRequests, "Try again at")
+		c.base = d.info.PortalURL // the link works beyond the limit
+		_, token, _ := strings.Cut(linkPattern.FindString(c.mail("/sign-in/confirm?t=")), "?t=")
+		c.goes(c.post("/sign-in/confirm", url.Values{"t": {token}}), "/welcome")
+		return
+	}
+	t.Error("twelve codes of one network were looked at")
+}
+
 func TestASlowRequestIsCutOffAndHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	d := shared
