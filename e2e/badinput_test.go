@@ -236,7 +236,7 @@ func TestCodesGuessedForManyAddressesAreCountedByNetwork(t *testing.T) {
 	t.Parallel()
 	d := ownDemo(t)                                     // everybody's address is the same here
 	portal, _ := d.secondPortal(t, "SIGN_INS_PER_IP=2") // five codes
-	for n := range 12 { // windows are fixed: twice five at most
+	for n := range 12 {                                 // windows are fixed: twice five at most
 		c := newClient(t, d)
 		c.askToSignIn()
 		code := codePattern.FindString(c.mail("/sign-in/confirm?t="))
