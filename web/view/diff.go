@@ -57,7 +57,7 @@ func effect(label string, a, b license.Payload) string {
 	case "Expires":
 		return longer(b.ExpiresAt.Sub(a.ExpiresAt))
 	case "Grace for renewal":
-		return "A renewal counts as on time until then; the router stops at expiry all the same"
+		return "A renewal is on time until then; the router stops at expiry"
 	case "Total tokens":
 		if b.Limits.MaxTotalTokens == 0 {
 			return "The router stops counting a total"
