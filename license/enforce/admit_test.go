@@ -296,6 +296,8 @@ func TestWindowsFollowOneAnother(t *testing.T) {
 	r.wantRefused(1, license.CodeWindowExceeded)
 	r.at(2*time.Hour - 4*time.Minute) // the clock is set back within its tolerance
 	r.wantRefused(1, license.CodeWindowExceeded)
+	r.restart(true)
+	r.wantRefused(1, license.CodeWindowExceeded)
 	r.at(3 * time.Hour)
 	r.use(18)
 	r.wantRefused(0, license.CodeVolumeExceeded) // 70 in all
@@ -341,6 +343,19 @@ func TestSwappingLicensesBringsNoFreshBudget(t *testing.T) {
 	r.wantRefused(0, license.CodeVolumeExceeded)
 	r.install(second)
 	r.wantUsed(70, 70)
+}
+
+// A license that is swapped out has nothing on hand that a crash could cost.
+func TestSwappedOutLicenseGivesItsBlockBackAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withState)
+	first := r.metered("lic_1", 1_000, 1_000)
+	r.install(first)
+	r.use(5)
+	r.install(r.metered("lic_2", 1_000, 1_000))
+	r.restart(false)
+	r.install(first)
+	r.wantUsed(5, 5)
 }
 
 // A request that began under one license settles with it, whatever is in force by then.
