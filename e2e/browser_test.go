@@ -26,6 +26,9 @@ type person struct {
 	files string // where downloads arrive
 }
 
+// closeBrowser ends Chromium, once all tests have, and removes its profile.
+var closeBrowser = func() {}
+
 var startBrowser = sync.OnceValues(func() (context.Context, error) {
 	profile, err := os.MkdirTemp("", "e2e-profile-")
 	if err != nil {
@@ -42,8 +45,13 @@ var startBrowser = sync.OnceValues(func() (context.Context, error) {
 	if path := os.Getenv("CHROME"); path != "" {
 		opts = append(opts, chromedp.ExecPath(path))
 	}
-	alloc, _ := chromedp.NewExecAllocator(context.Background(), opts...)
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, _ := chromedp.NewContext(alloc)
+	closeBrowser = func() {
+		chromedp.Cancel(ctx) // waits for Chromium's end
+		stop()
+		os.RemoveAll(profile)
+	}
 	return ctx, chromedp.Do(ctx, chromedp.Navigate("about:blank"))
 })
 

@@ -85,6 +85,7 @@ func runMain(m *testing.M) int {
 		return 1
 	}
 	defer shared.stop()
+	defer func() { closeBrowser() }()
 	return m.Run()
 }
 

@@ -44,7 +44,7 @@ func NeedsYou(orders []fulfillment.Order, licenses []fulfillment.License, now ti
 				pay = append(pay, Need{Class: "info", Title: "Not ordered yet: " + name, Text: "Your answers are kept.", Action: "Check the order", URL: "/checkout/review?order=" + o.ID})
 			}
 		case PhaseLate:
-			wait = append(wait, Need{Class: "info", Title: "Paid, not yet issued: " + name, Text: "Your payment is safe. A person has been told; we will e-mail you.", Action: "Open the order", URL: url})
+			wait = append(wait, Need{Class: "info", Title: "Paid, not yet issued: " + name, Text: "Your payment is safe. We keep trying, and will e-mail you.", Action: "Open the order", URL: url})
 		}
 	}
 	all := append(stopped, soon...)

@@ -1118,7 +1118,7 @@ func phaseText(p OrderPage) string {
 	case PhaseStill:
 		return "There is nothing for you to do. Reference " + o.ID + "."
 	case PhaseLate:
-		return "Your payment of " + amount + " is safe. Issuing takes longer than usual and a person has been told. We will e-mail " + MaskEmail(o.BuyerEmail) + ". Reference " + o.ID + "."
+		return "Your payment of " + amount + " is safe. Issuing takes longer than usual, and we keep trying. We will e-mail " + MaskEmail(o.BuyerEmail) + ". Reference " + o.ID + "."
 	case PhaseReady:
 		return "Download it, then follow the five install steps."
 	case PhaseFailed:
