@@ -201,6 +201,9 @@ func TestKeyRingBoundsAreWhatTheyAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if text := string(data); !strings.HasPrefix(text, "{\n  \"keys\": [\n") || strings.Contains(text, "not_") {
+		t.Errorf("a key without times is written as %s", text)
+	}
 	padded := append(data, bytes.Repeat([]byte(" "), 65536-len(data))...)
 	if _, err := ParseKeyRing(padded); err != nil {
 		t.Errorf("a file of the largest size: %v", err)
@@ -237,6 +240,9 @@ func TestKeyRingErrorsNameTheKey(t *testing.T) {
 		`{"keys": []}`:           "key ring: it holds no keys",
 		`{"keys": [{}]}`:         "a key must hold key_id, algorithm and public_key_base64",
 		`{"keys": [{"key_id":""`: "cut short",
+		`{"version": 1}`:         "unknown name",
+		`{"keys": [{"x": 1}]}`:   "unknown name",
+		`{"keys": [{"algorithm":"ed25519","public_key_base64":"` + base64.StdEncoding.EncodeToString(testKey(1)) + `"}]}`:                        "a key must hold key_id",
 		`{"keys": [{"key_id":"k","algorithm":"ed25519","public_key_base64":"` + base64.StdEncoding.EncodeToString(testKey(1)) + `","role":""}]}`: "role must not be empty",
 	} {
 		if _, err := ParseKeyRing([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
