@@ -86,7 +86,7 @@ func (t *Ticket) End() {
 		return
 	}
 	t.manager.gate.leave(t.shard)
-	*t = Ticket{}
+	t.manager = nil // ended: nothing more happens
 }
 
 // Admit reports whether a request that needs the feature may be served now, without counting it: nil, or a

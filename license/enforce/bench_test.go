@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"math/rand/v2"
 	"path/filepath"
 	"testing"
 	"time"
@@ -74,6 +75,26 @@ func BenchmarkRequestParallel(b *testing.B) {
 			}
 			ticket.Settle(900)
 			ticket.End()
+		}
+	})
+}
+
+// The limit of BenchmarkAdmission in the same run: the four atomic writes that it cannot do without (a place, a
+// request, its tokens, and the place back), and nothing else.
+func BenchmarkAtomicsOfAdmission(b *testing.B) {
+	shards := make([]shard, shardCount())
+	for i := range shards {
+		shards[i].requests.Store(unlimited)
+		shards[i].tokens.Store(unlimited)
+	}
+	defer reportCPU(b)()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			s := &shards[rand.Uint32()&uint32(len(shards)-1)]
+			if !take(&s.requests, 1) || !take(&s.tokens, 1) || !take(&s.requests, 1) || !put(&s.requests, 1) {
+				b.Error("empty")
+				return
+			}
 		}
 	})
 }
