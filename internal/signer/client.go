@@ -22,21 +22,25 @@ const (
 
 // Client talks to the signer over its Unix socket; safe for concurrent use. A refusal is a *Error; a signer that does not
 // answer is a *Error with CodeUnavailable.
-type Client struct{ http *http.Client }
+type Client struct {
+	http *http.Client
+	base string // the verbs' address without their path
+}
 
 // NewClient returns a client for the Unix socket at path. It connects when it is first used.
 func NewClient(path string) *Client {
 	var dialer net.Dialer
-	return &Client{http: &http.Client{
-		Timeout: clientTimeout,
-		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, "unix", path)
-			},
-			MaxIdleConnsPerHost: 32,
-			IdleConnTimeout:     30 * time.Second, // below the server's, so that no request meets a closing connection
-			DisableCompression:  true,
-		},
+	return newClient("http://signer", &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, "unix", path)
+	}})
+}
+
+func newClient(base string, transport *http.Transport) *Client {
+	transport.MaxIdleConnsPerHost = 32
+	transport.IdleConnTimeout = 30 * time.Second // below the server's, so that no request meets a closing connection
+	transport.DisableCompression = true
+	return &Client{base: base, http: &http.Client{
+		Timeout: clientTimeout, Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -79,17 +83,6 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return status, c.getJSON(ctx, "/v1/status", maxSmallAnswer, &status)
 }
 
-// Checkpoint returns the log's last signed checkpoint, a note of golang.org/x/mod/sumdb/note.
-func (c *Client) Checkpoint(ctx context.Context) ([]byte, error) {
-	return c.get(ctx, "/v1/log/checkpoint", maxSmallAnswer)
-}
-
-// Entries returns a page of the log from an index on.
-func (c *Client) Entries(ctx context.Context, from uint64) (Entries, error) {
-	var page Entries
-	return page, c.getJSON(ctx, fmt.Sprintf("/v1/log/entries?from=%d", from), maxLargeAnswer, &page)
-}
-
 func (c *Client) getJSON(ctx context.Context, path string, limit int64, to any) error {
 	answer, err := c.get(ctx, path, limit)
 	if err != nil {
@@ -114,7 +107,7 @@ func (c *Client) post(ctx context.Context, path string, body any) ([]byte, error
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body []byte, limit int64) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://signer"+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("signer: %w", err)
 	}
@@ -125,7 +118,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, limit
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, unavailable("no answer from the socket")
+		return nil, unavailable("no answer")
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, limit+1))

@@ -5,6 +5,8 @@ package signer
 import (
 	"encoding/json"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Event is a Stripe webhook as it arrived: the raw body and the Stripe-Signature header.
@@ -115,4 +117,20 @@ type Entries struct {
 	Entries []Entry `json:"entries"`
 	Next    uint64  `json:"next"`
 	Size    uint64  `json:"size"`
+}
+
+// InclusionProof proves that the tree of the first Size records holds the record at Index. The hashes are in base64;
+// tlog.CheckRecord checks them.
+type InclusionProof struct {
+	Index  uint64           `json:"index"`
+	Size   uint64           `json:"size"`
+	Hashes tlog.RecordProof `json:"hashes"`
+}
+
+// ConsistencyProof proves that the tree of the first To records begins with the tree of the first From records. The
+// hashes are in base64; tlog.CheckTree checks them.
+type ConsistencyProof struct {
+	From   uint64         `json:"from"`
+	To     uint64         `json:"to"`
+	Hashes tlog.TreeProof `json:"hashes"`
 }

@@ -45,10 +45,7 @@ func (l *Log) Count(name string) (n uint64, err error) {
 // the log's at the time of reading.
 func (l *Log) Page(from uint64, maxRecords, maxBytes int) (page []Record, size uint64, err error) {
 	err = l.db.View(func(tx *bbolt.Tx) error {
-		// Not l.Size(): a commit after the transaction began is not in it.
-		if last, _ := tx.Bucket(bucketRecords).Cursor().Last(); last != nil {
-			size = binary.BigEndian.Uint64(last) + 1
-		}
+		size = sizeOf(tx) // not l.Size(), which may be of a later commit
 		for i, bytes := from, 0; i < size && len(page) < maxRecords && bytes < maxBytes; i++ {
 			r, err := readRecord(tx, i)
 			if err != nil {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/signer"
-	"github.com/metrum-ai/licensing-portal/internal/signer/log"
 )
 
 // Bounds of what is served.
@@ -34,6 +33,8 @@ func (i *Issuer) Handler() http.Handler {
 	verb("/v1/status", http.MethodGet, i.serveStatus)
 	verb("/v1/log/checkpoint", http.MethodGet, i.serveCheckpoint)
 	verb("/v1/log/entries", http.MethodGet, i.serveEntries)
+	verb("/v1/log/proof/inclusion", http.MethodGet, i.serveInclusion)
+	verb("/v1/log/proof/consistency", http.MethodGet, i.serveConsistency)
 	mux.Handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusNotFound, &signer.Error{Code: signer.CodeBadRequest, Message: "no such verb"})
 	}))
@@ -187,42 +188,4 @@ func (i *Issuer) serveTrust(w http.ResponseWriter, _ *http.Request) error {
 func (i *Issuer) serveStatus(w http.ResponseWriter, _ *http.Request) error {
 	writeJSON(w, http.StatusOK, i.Status())
 	return nil
-}
-
-func (i *Issuer) serveCheckpoint(w http.ResponseWriter, _ *http.Request) error {
-	write(w, http.StatusOK, "text/plain; charset=utf-8", i.config.Log.Checkpoint())
-	return nil
-}
-
-func (i *Issuer) serveEntries(w http.ResponseWriter, r *http.Request) error {
-	var from uint64
-	if text := r.URL.Query().Get("from"); text != "" {
-		var err error
-		if from, err = strconv.ParseUint(text, 10, 63); err != nil {
-			return refuse(signer.CodeBadRequest, "from is not an index")
-		}
-	}
-	records, size, err := i.config.Log.Page(from, pageRecords, pageBytes)
-	if err != nil {
-		return refuse(signer.CodeLog, "the issuance log does not read")
-	}
-	page := signer.Entries{Entries: make([]signer.Entry, 0, len(records)), Next: min(from, size), Size: size}
-	for _, record := range records {
-		page.Entries = append(page.Entries, entry(record))
-		page.Next = record.Index + 1
-	}
-	writeJSON(w, http.StatusOK, page)
-	return nil
-}
-
-func entry(r log.Record) signer.Entry {
-	e := signer.Entry{
-		Index: r.Index, Kind: r.Kind, FulfillmentKey: r.FulfillmentKey, LicenseID: r.LicenseID, IntentSHA256: r.IntentSHA256,
-		BaseEnvelope: string(r.Base), Envelope: string(r.Envelope), IssuedAt: r.IssuedAt, LoggedAt: r.LoggedAt,
-		LeafHash: r.LeafHash(),
-	}
-	if len(r.Event) > 0 {
-		e.Event = &signer.Event{Body: r.Event, SignatureHeader: r.SignatureHeader}
-	}
-	return e
 }

@@ -14,6 +14,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/metrum-ai/licensing-portal/internal/signer"
 	"github.com/metrum-ai/licensing-portal/internal/signer/evidence"
 	"github.com/metrum-ai/licensing-portal/internal/signer/log"
@@ -33,6 +35,8 @@ type Log interface {
 	Find(key string) (log.Record, bool, error)
 	Append(ctx context.Context, r log.Record, counters []log.Counter) (log.Record, error)
 	Page(from uint64, maxRecords, maxBytes int) ([]log.Record, uint64, error)
+	ProveInclusion(index, size uint64) (tlog.RecordProof, error)
+	ProveConsistency(from, to uint64) (tlog.TreeProof, error)
 	LastLogged() time.Time
 	Checkpoint() []byte
 	Size() uint64
