@@ -6,7 +6,7 @@ COMMANDS := ./cmd/portal ./cmd/signer ./cmd/licensectl ./cmd/demo ./examples/rou
 export DEMO_DIR ?= .demo
 export DEMO_PORT ?= 8080
 
-.PHONY: help demo test build generate fmt lint unit e2e cover fuzz bench remove-demo clean
+.PHONY: help demo test build generate fmt lint unit e2e cover fuzz bench microbench remove-demo clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -63,7 +63,11 @@ cover: ## test coverage over both modules, into coverage.out
 fuzz: ## look for new inputs in every fuzz target, FUZZTIME (default 20s) each
 	@scripts/fuzz
 
-bench: ## benchmarks, with allocations
+bench: ## speed against its limits in the same run, as ratios; BENCH='-quick -run signer' for a part
+	@scripts/setup
+	go run ./bench $(BENCH)
+
+microbench: ## Go benchmarks, with allocations
 	@scripts/setup
 	scripts/with-postgres go test -run '^$$' -bench . -benchmem $$(go list $(MODULES) | grep -v '/licensing-portal/e2e')
 
