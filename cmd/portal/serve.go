@@ -132,7 +132,7 @@ func (p program) worker(ctx context.Context, args []string) error {
 	if _, err := a.checkMode(ctx); err != nil {
 		return err
 	}
-	runner, err := a.runner()
+	runner, fulfiller, err := a.runner()
 	if err != nil {
 		return err
 	}
@@ -143,28 +143,36 @@ func (p program) worker(ctx context.Context, args []string) error {
 		return err
 	}
 	p.log.InfoContext(ctx, "worker works")
+	go func() {
+		// What fails here is the jobs' to do.
+		resumed, err := fulfiller.Resume(ctx)
+		if resumed > 0 || err != nil {
+			p.log.InfoContext(ctx, "orders resumed", "orders", resumed, "error", err)
+		}
+	}()
 	<-ctx.Done()
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.ShutdownTimeout)
 	defer cancel()
 	return runner.Stop(patience)
 }
 
-func (a *parts) runner() (*jobs.Runner, error) {
+func (a *parts) runner() (*jobs.Runner, *fulfillment.Fulfiller, error) {
 	accounts, err := a.accounts()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mailer, err := a.mailer()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	fulfiller, err := a.fulfiller(mailer)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return jobs.NewRunner(jobs.Config{
+	runner, err := jobs.NewRunner(jobs.Config{
 		Pool: a.pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, SignIns: accounts, Sender: mailer,
 		Tidier: housekeeping{postgres.NewSessions(a.pool, time.Now), postgres.NewAccounts(a.pool, a.queue), postgres.NewRateLimits(a.pool), time.Now},
 		Poll:   a.config.JobPollInterval, Workers: a.config.JobConcurrency, Reconcile: a.config.ReconcileInterval, Log: a.log,
 	})
+	return runner, fulfiller, err
 }
