@@ -1,7 +1,7 @@
 # `make help` says what there is.
 
 MODULES := ./... github.com/metrum-ai/licensing-portal/license/...
-COMMANDS := ./cmd/portal ./cmd/signer ./cmd/licensectl ./cmd/demo ./examples/router
+COMMANDS := ./cmd/portal ./cmd/signer ./cmd/witness ./cmd/licensectl ./cmd/demo ./examples/router
 
 export DEMO_DIR ?= .demo
 export DEMO_PORT ?= 8080

@@ -59,6 +59,19 @@ var rules = []rule{{
 	plantPath: "internal/signer/server/planted.go",
 	plant:     `package server; import _ "github.com/metrum-ai/licensing-portal/internal/fulfillment"`,
 }, {
+	name: "the witness links nothing of the portal, and no key or verb of the signer",
+	of:   []string{"cmd/witness/..."},
+	check: linksNone(slices.Concat(portal, []string{"cmd/signer/...", "internal/signer/server/...", "internal/signer/keys/...",
+		"internal/signer/evidence/...", pgx, stripe, chi, templ, river})),
+	plantPath: "internal/witness/planted.go",
+	plant:     `package witness; import _ "github.com/metrum-ai/licensing-portal/internal/signer/keys"`,
+}, {
+	name:      "the witness names no Ed25519 private key",
+	of:        []string{"cmd/witness/...", "internal/witness"},
+	check:     namesNone("crypto/ed25519", "PrivateKey", "NewKeyFromSeed", "GenerateKey", "Sign"),
+	plantPath: "internal/witness/planted.go",
+	plant:     `package witness; import "crypto/ed25519"; var Planted ed25519.PrivateKey`,
+}, {
 	name: "the portal links no signing key and no stand-in",
 	of:   []string{"cmd/portal/..."},
 	check: linksNone([]string{"internal/signer/server/...", "internal/signer/keys/...", "internal/stripesim/...",

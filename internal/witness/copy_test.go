@@ -119,7 +119,14 @@ func TestADamagedCopyIsToldAndNotDropped(t *testing.T) {
 		path := filepath.Join(w.dir, name)
 		whole, err := os.ReadFile(path)
 		w.must(err)
-		for at := 0; at < len(whole); at += 7 {
+		step := 7
+		if name == verifiedFile {
+			step = 1
+		}
+		for at := 0; at < len(whole); at += step {
+			if at+1 < len(whole) && name == verifiedFile && whole[at+1] == '=' {
+				continue // the last bits of the signature's base64 mean nothing
+			}
 			damaged := append([]byte(nil), whole...)
 			damaged[at] ^= 1
 			put(t, path, string(damaged))

@@ -2,7 +2,6 @@ package witness
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,17 +33,19 @@ func Verify(dir string, verifier note.Verifier) (size int64, err error) {
 	}
 	defer hashes.Close()
 	lines := bufio.NewReaderSize(io.LimitReader(entries, v.EntriesBytes), 1<<16)
+	read := int64(0)
 	for index := range tree.N {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
 			return 0, fmt.Errorf("%w: entry %d is missing", ErrCopy, index)
 		}
+		read += int64(len(line))
 		if err := verifyEntry(line, index, hashReader{hashes}); err != nil {
 			return 0, err
 		}
 	}
-	if _, err := lines.ReadByte(); !errors.Is(err, io.EOF) {
-		return 0, fmt.Errorf("%w: more entries than the checkpoint has", ErrCopy)
+	if read != v.EntriesBytes {
+		return 0, fmt.Errorf("%w: its entries have %d bytes, %s says %d", ErrCopy, read, verifiedFile, v.EntriesBytes)
 	}
 	root, err := tlog.TreeHash(tree.N, hashReader{hashes})
 	if err == nil && root != tree.Hash {
