@@ -4,7 +4,7 @@
 // medians. The peer is the least that could do the same work, such as the bare signature check inside reading a license,
 // or pgbench inserting one row. Whether a goal is met is information; the exit status does not depend on it.
 //
-//	bench [-run REGEXP] [-rounds N] [-span DURATION] [-quick]
+//	bench [-run REGEXP] [-rounds N] [-span DURATION] [-quick] [-cpuprofile FILE]
 //
 // It needs PostgreSQL's server programs, pgbench among them, and starts what it measures by itself: a durable cluster, and
 // the signer as a process of its own (this program again, as "bench signer DIRECTORY").
@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"runtime/pprof"
 	"syscall"
 	"time"
 )
@@ -58,6 +59,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	rounds := flags.Int("rounds", 5, "how often each side runs, in turns")
 	span := flags.Duration("span", 2*time.Second, "how long one side runs at a time, 1s at least")
 	quick := flags.Bool("quick", false, "three rounds of a second: whether it works, not how fast it is")
+	profile := flags.String("cpuprofile", "", "write what this process, portal and callers, spends its time on to this file")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -70,6 +72,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if *rounds < 1 || *span < time.Second || flags.NArg() > 0 {
 		return errors.New("-rounds must be at least 1, -span at least 1s, and nothing else is taken; see -help")
+	}
+	if *profile != "" {
+		file, err := os.Create(*profile)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	return measureAll(ctx, chosen, *rounds, *span, stdout, stderr)
 }
