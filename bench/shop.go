@@ -128,7 +128,11 @@ func (l *lab) serve(h http.Handler) (url string, err error) {
 
 // deliver posts a webhook and wants it accepted.
 func (s *shop) deliver(ctx context.Context, body []byte, header string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/webhooks/stripe", bytes.NewReader(body))
+	return s.post(ctx, s.url+"/webhooks/stripe", body, header)
+}
+
+func (s *shop) post(ctx context.Context, url string, body []byte, header string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

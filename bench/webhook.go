@@ -45,38 +45,57 @@ func webhook(ctx context.Context, l *lab) ([]result, error) {
 		}
 		return s.deliver(ctx, body, header)
 	}
-	ours, limit, err := l.raceWithPgbench(ctx, s.databaseURL, accept)
+	plain, err := openBareWebhook(ctx, l, s.pool)
 	if err != nil {
 		return nil, err
 	}
-	worst := p99(ours.latencies)
+	acceptBare := func(ctx context.Context, n int64) error {
+		body, header, err := packSession(template, n).event(time.Now())
+		if err != nil {
+			return err
+		}
+		return s.post(ctx, plain, body, header)
+	}
+	sides, limit, err := l.raceWithPgbench(ctx, s.databaseURL, accept, acceptBare)
+	if err != nil {
+		return nil, err
+	}
+	ours, bare, worst := sides[0], sides[1], p99(sides[0].latencies)
 	return []result{
 		atLeast(fmt.Sprintf("webhook accepted, at %d connections, against pgbench inserting a row", connections), ours, limit, 0.35),
+		atLeast("  the same, against a bare handler: signature, event and job in one statement", ours, bare, 0),
 		within("webhook accepted, p99", worst, 15*time.Millisecond, ""),
 	}, nil
 }
 
 // raceWithPgbench is race with pgbench, a program of its own, as the limit.
-func (l *lab) raceWithPgbench(ctx context.Context, databaseURL string, do operation) (ours, limit measured, err error) {
+func (l *lab) raceWithPgbench(ctx context.Context, databaseURL string, sides ...operation) (all []measured, limit measured, err error) {
 	var n atomic.Int64
-	if _, _, err := drive(ctx, connections, l.span/4, &n, do); err != nil {
-		return ours, limit, err
-	}
-	var rates, limits []float64
-	for range l.rounds {
-		rate, latencies, err := drive(ctx, connections, l.span, &n, do)
-		if err != nil {
-			return ours, limit, err
+	for _, side := range sides {
+		if _, _, err := drive(ctx, connections, l.span/4, &n, side); err != nil {
+			return nil, limit, err
 		}
-		rates, ours.latencies = append(rates, rate), append(ours.latencies, latencies...)
+	}
+	all, rates := make([]measured, len(sides)), make([][]float64, len(sides)+1)
+	for range l.rounds {
+		for i, side := range sides {
+			rate, latencies, err := drive(ctx, connections, l.span, &n, side)
+			if err != nil {
+				return nil, limit, err
+			}
+			rates[i], all[i].latencies = append(rates[i], rate), append(all[i].latencies, latencies...)
+		}
 		tps, err := l.pgbench(ctx, databaseURL)
 		if err != nil {
-			return ours, limit, err
+			return nil, limit, err
 		}
-		limits = append(limits, tps)
+		rates[len(sides)] = append(rates[len(sides)], tps)
 	}
-	ours.rate, limit.rate = median(rates), median(limits)
-	return ours, limit, nil
+	for i := range all {
+		all[i].rate = median(rates[i])
+	}
+	limit.rate = median(rates[len(sides)])
+	return all, limit, nil
 }
 
 var tps = regexp.MustCompile(`(?m)^tps = ([0-9.]+)`)
