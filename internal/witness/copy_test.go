@@ -150,6 +150,27 @@ func TestADamagedCopyIsToldAndNotDropped(t *testing.T) {
 	}
 }
 
+func TestACopyOfAnotherHistoryIsRefused(t *testing.T) {
+	t.Parallel()
+	w, other := newWorld(t), newWorld(t)
+	for branch, one := range map[string]*world{"a": w, "b": other} {
+		one.fill(branch, 0, 5) // entries of the same length
+		watch := one.witness()
+		one.must(watch.Look(t.Context()))
+		one.must(watch.Close())
+	}
+	for _, name := range []string{entriesFile, hashesFile} {
+		copyFile(t, filepath.Join(other.dir, name), filepath.Join(w.dir, name))
+	}
+	other.intact(5)
+	if _, err := Verify(w.dir, w.verifier); !errors.Is(err, ErrCopy) {
+		t.Errorf("another history verifies under the checkpoint: %v", err)
+	}
+	if opened, err := w.tryWitness(); !errors.Is(err, ErrCopy) {
+		t.Errorf("another history is gone on with: %v, %v", opened, err)
+	}
+}
+
 func TestTheCopyIsForItsOwnerAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
