@@ -3,10 +3,11 @@
 package signer
 
 import (
-	"encoding/json"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/metrum-ai/licensing-portal/internal/approval"
 )
 
 // Event is a Stripe webhook as it arrived: the raw body and the Stripe-Signature header.
@@ -32,10 +33,40 @@ type Checked struct {
 
 // IssueRequest carries evidence and nothing else. BaseEnvelope is the base license file's exact text.
 type IssueRequest struct {
-	Event        *Event          `json:"event,omitempty"`
-	Approval     json.RawMessage `json:"approval,omitempty"`
-	BaseEnvelope string          `json:"base_envelope,omitempty"`
+	Event        *Event           `json:"event,omitempty"`
+	Approval     *approval.Signed `json:"approval,omitempty"`
+	BaseEnvelope string           `json:"base_envelope,omitempty"`
 }
+
+// RevokeRequest carries what suspends, revokes or reinstates licenses: one of the two, or neither to ask for the bundle in
+// force, which is signed anew once it is a week old.
+type RevokeRequest struct {
+	Event    *Event           `json:"event,omitempty"`
+	Approval *approval.Signed `json:"approval,omitempty"`
+}
+
+// Revoked is the revocation bundle in force after a request.
+type Revoked struct {
+	Bundle  string             `json:"bundle"` // the file's exact text
+	Epoch   int64              `json:"epoch"`
+	Changes []RevocationChange `json:"changes"` // what the request changed; none where everything was said already
+	Review  []string           `json:"review"`  // renewals built on what was revoked, which only staff may judge
+}
+
+// RevocationChange is what a revocation bundle says of one license from then on. Status is that of the bundle's entry, or
+// StatusReinstated for an entry that is left out again.
+type RevocationChange struct {
+	LicenseID    string    `json:"license_id"`
+	Status       string    `json:"status"`
+	Reason       string    `json:"reason,omitempty"`
+	EffectiveAt  time.Time `json:"effective_at"`
+	SupersededBy string    `json:"superseded_by,omitempty"`
+	Cause        string    `json:"cause"`     // the charge or dispute at Stripe, or the staff request
+	CausedAt     time.Time `json:"caused_at"` // the event's created, or the request's own time
+}
+
+// StatusReinstated takes a license out of the revocation bundle.
+const StatusReinstated = "reinstated"
 
 // Error is the signer's refusal: a code of the closed list below and plain words that echo nothing of the request.
 type Error struct {
@@ -52,37 +83,43 @@ type Code string
 // The codes. Unavailable and Overloaded are worth another try; every other refusal stands until the evidence, the bundle
 // or the signer's state changes.
 const (
-	CodeBadRequest          Code = "bad-request"
-	CodeTooLarge            Code = "too-large"
-	CodeSignatureInvalid    Code = "signature-invalid"
-	CodeTimestampOutside    Code = "timestamp-outside"
-	CodeEventMalformed      Code = "event-malformed"
-	CodeEventType           Code = "event-type"
-	CodeAPIVersion          Code = "api-version"
-	CodeMode                Code = "mode-mismatch"
-	CodeAccount             Code = "account-mismatch"
-	CodeUnpaid              Code = "unpaid"
-	CodeIntentMalformed     Code = "intent-malformed"
-	CodeTemplateUnknown     Code = "template-unknown"
-	CodeTemplateClosed      Code = "template-closed"
-	CodeChannel             Code = "channel-mismatch"
-	CodeCurrency            Code = "currency-mismatch"
-	CodeAmount              Code = "amount-mismatch"
-	CodeQuantity            Code = "quantity-exceeded"
-	CodeIntentRefused       Code = "intent-refused" // outside the template: environments, fingerprints, base rules
-	CodeBaseMissing         Code = "base-missing"
-	CodeBaseInvalid         Code = "base-invalid"
-	CodeBaseMismatch        Code = "base-mismatch"
-	CodeBaseExpired         Code = "base-expired"
-	CodeCapExceeded         Code = "cap-exceeded"
-	CodeConflict            Code = "fulfillment-conflict" // another intent under the same fulfillment key
-	CodeNoSigningKey        Code = "no-signing-key"
-	CodeApprovalUnsupported Code = "approval-unsupported"
-	CodeClock               Code = "clock"
-	CodeLog                 Code = "log-failed"
-	CodeOverloaded          Code = "overloaded"
-	CodeUnavailable         Code = "unavailable" // the client's own: no answer from the socket
-	CodeInternal            Code = "internal"
+	CodeBadRequest        Code = "bad-request"
+	CodeTooLarge          Code = "too-large"
+	CodeSignatureInvalid  Code = "signature-invalid"
+	CodeTimestampOutside  Code = "timestamp-outside"
+	CodeEventMalformed    Code = "event-malformed"
+	CodeEventType         Code = "event-type"
+	CodeAPIVersion        Code = "api-version"
+	CodeMode              Code = "mode-mismatch"
+	CodeAccount           Code = "account-mismatch"
+	CodeUnpaid            Code = "unpaid"
+	CodeIntentMalformed   Code = "intent-malformed"
+	CodeTemplateUnknown   Code = "template-unknown"
+	CodeTemplateClosed    Code = "template-closed"
+	CodeChannel           Code = "channel-mismatch"
+	CodeCurrency          Code = "currency-mismatch"
+	CodeAmount            Code = "amount-mismatch"
+	CodeQuantity          Code = "quantity-exceeded"
+	CodeIntentRefused     Code = "intent-refused" // outside the template: environments, fingerprints, base rules
+	CodeBaseMissing       Code = "base-missing"
+	CodeBaseInvalid       Code = "base-invalid"
+	CodeBaseMismatch      Code = "base-mismatch"
+	CodeBaseExpired       Code = "base-expired"
+	CodeCapExceeded       Code = "cap-exceeded"
+	CodeConflict          Code = "fulfillment-conflict" // another intent under the same fulfillment key
+	CodeNoSigningKey      Code = "no-signing-key"
+	CodeApprovalMalformed Code = "approval-malformed" // the request's text, or an assertion's form
+	CodeApprovalInvalid   Code = "approval-invalid"   // an assertion that proves nothing
+	CodeApprovalMissing   Code = "approval-missing"   // more or other people must approve
+	CodeApprovalExpired   Code = "approval-expired"   // older than 24 hours
+	CodeApprovalOutside   Code = "approval-outside"   // beyond what anyone may approve
+	CodeRevoked           Code = "revoked"            // the base, or what a request would reinstate
+	CodeLicenseUnknown    Code = "license-unknown"    // not in the log
+	CodeClock             Code = "clock"
+	CodeLog               Code = "log-failed"
+	CodeOverloaded        Code = "overloaded"
+	CodeUnavailable       Code = "unavailable" // the client's own: no answer from the socket
+	CodeInternal          Code = "internal"
 )
 
 // Status is what GET /v1/status answers.
@@ -99,17 +136,23 @@ type Status struct {
 
 // Entry is one leaf of the issuance log with everything beside it, so that a lost database can be refilled from here.
 type Entry struct {
-	Index          uint64    `json:"index"`
-	Kind           string    `json:"kind"` // "issuance"; revocation bundles come later
-	FulfillmentKey string    `json:"fulfillment_key"`
-	LicenseID      string    `json:"license_id"`
-	IntentSHA256   string    `json:"intent_sha256"`
-	Event          *Event    `json:"event,omitempty"` // the evidence, raw
-	BaseEnvelope   string    `json:"base_envelope,omitempty"`
-	Envelope       string    `json:"envelope"` // the license file's exact text
-	IssuedAt       time.Time `json:"issued_at"`
-	LoggedAt       time.Time `json:"logged_at"`
-	LeafHash       string    `json:"leaf_hash"` // base64
+	Index          uint64             `json:"index"`
+	Kind           string             `json:"kind"` // "issuance" or "revocation"
+	FulfillmentKey string             `json:"fulfillment_key"`
+	LicenseID      string             `json:"license_id"` // of a revocation bundle, its revocation_set_id
+	IntentSHA256   string             `json:"intent_sha256"`
+	Issuance       string             `json:"issuance,omitempty"` // new, renewal, top_up or replacement
+	BaseID         string             `json:"base_id,omitempty"`
+	Payment        string             `json:"payment,omitempty"`  // the payment intent at Stripe that paid for it
+	Counters       []string           `json:"counters,omitempty"` // the caps that it counts against
+	Event          *Event             `json:"event,omitempty"`    // the evidence, raw
+	Approval       string             `json:"approval,omitempty"` // the evidence, an approval.Signed as JSON
+	BaseEnvelope   string             `json:"base_envelope,omitempty"`
+	Changes        []RevocationChange `json:"changes,omitempty"` // of a revocation
+	Envelope       string             `json:"envelope"`          // the license or revocation bundle file's exact text
+	IssuedAt       time.Time          `json:"issued_at"`
+	LoggedAt       time.Time          `json:"logged_at"`
+	LeafHash       string             `json:"leaf_hash"` // base64
 }
 
 // Entries is a page of the log; Next is where to go on, equal to Size at the end.

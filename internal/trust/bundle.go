@@ -19,6 +19,8 @@ type Bundle struct {
 	Keys          []Key              `json:"keys"`
 	Templates     []catalog.Template `json:"templates"`
 	Approvers     []Approver         `json:"approvers"`
+	WebAuthn      WebAuthn           `json:"webauthn"`
+	Bounds        Bounds             `json:"bounds"`
 	Caps          Caps               `json:"caps"`
 	MinimumLog    uint64             `json:"minimum_log_size"` // the log must hold at least this many leaves
 }
@@ -54,11 +56,37 @@ type Key struct {
 	Status          KeyStatus `json:"status"`
 }
 
-// Approver is a member of staff who may approve requests by passkey.
+// Role is what an approver may do.
+type Role string
+
+// The roles: each may propose; an approver approves everything, finance only that an order is issued against its invoice.
+const (
+	RoleIssuer   Role = "issuer"
+	RoleApprover Role = "approver"
+	RoleFinance  Role = "finance"
+)
+
+// Approver is a passkey of a member of staff. A person is a name: one with a spare passkey is listed twice under it.
 type Approver struct {
 	Name            string `json:"name"`
-	Role            string `json:"role"`
-	PublicKeyBase64 string `json:"public_key_base64"` // SPKI
+	Role            Role   `json:"role"`
+	CredentialID    string `json:"credential_id"`     // base64url without padding
+	PublicKeyBase64 string `json:"public_key_base64"` // SPKI, ECDSA P-256 or Ed25519
+	// Software marks a key in a file instead of an authenticator, so that a demo can be tried without a passkey. Only a
+	// demo's bundle may list one.
+	Software bool `json:"software,omitempty"`
+}
+
+// WebAuthn pins where assertions are made: the relying party and the portal's origins.
+type WebAuthn struct {
+	RPID    string   `json:"rp_id"`
+	Origins []string `json:"origins"`
+}
+
+// Bounds are how far two approvers may go beyond a template; nobody may go further.
+type Bounds struct {
+	ExtraMonths int   `json:"extra_months"` // after the expiry that the license would have, or has
+	LimitFactor int64 `json:"limit_factor"` // times a limit of the template
 }
 
 // Caps bound what may be issued on one UTC day of issued_at.

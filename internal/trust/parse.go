@@ -61,6 +61,7 @@ func (b *Bundle) problems() []error {
 	list = append(list, b.templateProblems()...)
 	for i, a := range b.Approvers {
 		bad(a.Name == "" || a.Role == "" || a.PublicKeyBase64 == "", "approver %d: name, role and public key are needed", i)
+		bad(a.Software && !b.Demo, "approver %d: a software approver is for a demo only", i)
 	}
 	return list
 }

@@ -237,13 +237,7 @@ func leafOf(text []byte, index int64) (tlog.Hash, error) {
 	if e.Index != uint64(index) {
 		return tlog.Hash{}, fmt.Errorf("has index %d", e.Index)
 	}
-	r := log.Record{
-		Kind: e.Kind, FulfillmentKey: e.FulfillmentKey, LicenseID: e.LicenseID, IntentSHA256: e.IntentSHA256,
-		Base: []byte(e.BaseEnvelope), Envelope: []byte(e.Envelope), IssuedAt: e.IssuedAt, LoggedAt: e.LoggedAt,
-	}
-	if e.Event != nil {
-		r.Event, r.SignatureHeader = e.Event.Body, e.Event.SignatureHeader
-	}
+	r := log.RecordOf(e)
 	if r.LeafHash() != e.LeafHash {
 		return tlog.Hash{}, errors.New("does not match its leaf hash")
 	}

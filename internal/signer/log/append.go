@@ -19,6 +19,9 @@ type Counter struct {
 	Limit int
 }
 
+// NoLimit makes a counter that only counts.
+const NoLimit = -1
+
 type request struct {
 	ctx      context.Context
 	record   Record
@@ -60,9 +63,12 @@ func (l *Log) Append(ctx context.Context, r Record, counters []Counter) (Record,
 
 // checkRecord keeps newlines out of the leaf's text.
 func checkRecord(r Record) error {
-	for _, value := range []string{r.Kind, r.FulfillmentKey, r.LicenseID, r.IntentSHA256} {
-		if value == "" || strings.ContainsAny(value, "\r\n") {
-			return errors.New("record lacks a kind, key, license ID or intent, or one holds a newline")
+	if r.Kind == "" || r.FulfillmentKey == "" || r.LicenseID == "" || r.IntentSHA256 == "" {
+		return errors.New("record lacks a kind, key, license ID or intent")
+	}
+	for _, value := range append([]string{r.Kind, r.FulfillmentKey, r.LicenseID, r.IntentSHA256, r.Issuance, r.BaseID, r.Payment}, r.Counters...) {
+		if strings.ContainsAny(value, "\r\n") {
+			return errors.New("a text of the record holds a newline")
 		}
 	}
 	return nil
@@ -172,7 +178,7 @@ func (l *Log) decide(tx *bbolt.Tx, next *state, req *request) (result, error) {
 		return result{err: ErrClock}, nil
 	}
 	for _, c := range req.counters {
-		if count(tx, c.Name) >= uint64(max(c.Limit, 0)) {
+		if c.Limit != NoLimit && count(tx, c.Name) >= uint64(max(c.Limit, 0)) {
 			return result{err: fmt.Errorf("%w: %s", ErrCap, c.Name)}, nil
 		}
 	}
@@ -181,7 +187,10 @@ func (l *Log) decide(tx *bbolt.Tx, next *state, req *request) (result, error) {
 	if r.LoggedAt.Before(next.lastLogged) {
 		r.LoggedAt = next.lastLogged // so that a clock cannot creep backwards record by record
 	}
-	if err := put(tx, r, req.counters); err != nil {
+	for _, c := range req.counters {
+		r.Counters = append(r.Counters, c.Name)
+	}
+	if err := put(tx, r); err != nil {
 		return result{}, err
 	}
 	next.tree.N++
@@ -206,7 +215,7 @@ func count(tx *bbolt.Tx, name string) uint64 {
 	return binary.BigEndian.Uint64(raw)
 }
 
-func put(tx *bbolt.Tx, r Record, counters []Counter) error {
+func put(tx *bbolt.Tx, r Record) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -223,8 +232,8 @@ func put(tx *bbolt.Tx, r Record, counters []Counter) error {
 			return err
 		}
 	}
-	for _, c := range counters {
-		if err := tx.Bucket(bucketCounters).Put([]byte(c.Name), number(count(tx, c.Name)+1)); err != nil {
+	for _, name := range r.Counters {
+		if err := tx.Bucket(bucketCounters).Put([]byte(name), number(count(tx, name)+1)); err != nil {
 			return err
 		}
 	}

@@ -366,7 +366,7 @@ func TestTheLeafIsTextThatAnyoneCanMake(t *testing.T) {
 	r := record(1)
 	r.LoggedAt = noon
 	lines := strings.Split(string(r.Leaf()), "\n")
-	if len(lines) != 11 || lines[0] != "licensing-portal leaf v1" || lines[9] != "times 2026-11-23T12:00:00Z 2026-11-23T12:00:00Z" {
+	if len(lines) != 17 || lines[0] != "licensing-portal leaf v1" || lines[15] != "times 2026-11-23T12:00:00Z 2026-11-23T12:00:00Z" {
 		t.Errorf("%q", lines)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/metrum-ai/licensing-portal/internal/approval"
 	"github.com/metrum-ai/licensing-portal/internal/signer"
 	"github.com/metrum-ai/licensing-portal/internal/strictjson"
 )
@@ -37,7 +38,9 @@ func decodeIssue(data []byte) (signer.IssueRequest, error) {
 		return r, err
 	}
 	if _, ok := fields["approval"]; ok {
-		r.Approval = json.RawMessage("{}") // that there is one is all this signer needs to know
+		if r.Approval, err = decodeApproval(data); err != nil {
+			return r, err
+		}
 		delete(fields, "approval")
 	}
 	if r.Event, err = takeEvent(fields, "event\x00"); err != nil {
@@ -53,6 +56,29 @@ func decodeIssue(data []byte) (signer.IssueRequest, error) {
 		return r, errRequest
 	}
 	return r, nil
+}
+
+// decodeRevoke reads a request to revoke: {"event": {"body_base64", "signature_header"}, "approval"}.
+func decodeRevoke(data []byte) (signer.RevokeRequest, error) {
+	r, err := decodeIssue(data)
+	if err != nil || r.BaseEnvelope != "" {
+		return signer.RevokeRequest{}, errRequest
+	}
+	return signer.RevokeRequest{Event: r.Event, Approval: r.Approval}, nil
+}
+
+// decodeApproval reads the approval out of a request; the other members are read elsewhere. A request with one is rare, so
+// that it may be read twice.
+func decodeApproval(data []byte) (*approval.Signed, error) {
+	var request struct {
+		Event        json.RawMessage  `json:"event"`
+		Approval     *approval.Signed `json:"approval"`
+		BaseEnvelope json.RawMessage  `json:"base_envelope"`
+	}
+	if err := strictjson.Decode(data, &request); err != nil || request.Approval == nil {
+		return nil, errRequest
+	}
+	return request.Approval, nil
 }
 
 // plainFields lists the request's plain values by path, its elements joined by NUL. A null member is as good as absent,

@@ -29,23 +29,11 @@ func (i *Issuer) serveEntries(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := signer.Entries{Entries: make([]signer.Entry, 0, len(records)), Next: min(from, size), Size: size}
 	for _, record := range records {
-		page.Entries = append(page.Entries, entry(record))
+		page.Entries = append(page.Entries, record.Entry())
 		page.Next = record.Index + 1
 	}
 	writeJSON(w, http.StatusOK, page)
 	return nil
-}
-
-func entry(r log.Record) signer.Entry {
-	e := signer.Entry{
-		Index: r.Index, Kind: r.Kind, FulfillmentKey: r.FulfillmentKey, LicenseID: r.LicenseID, IntentSHA256: r.IntentSHA256,
-		BaseEnvelope: string(r.Base), Envelope: string(r.Envelope), IssuedAt: r.IssuedAt, LoggedAt: r.LoggedAt,
-		LeafHash: r.LeafHash(),
-	}
-	if len(r.Event) > 0 {
-		e.Event = &signer.Event{Body: r.Event, SignatureHeader: r.SignatureHeader}
-	}
-	return e
 }
 
 func (i *Issuer) serveInclusion(w http.ResponseWriter, r *http.Request) error {

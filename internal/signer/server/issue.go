@@ -27,7 +27,7 @@ type Issued struct {
 // refuses with its code. The same fulfillment key and intent get the logged bytes, whichever event proves them.
 func (i *Issuer) Issue(ctx context.Context, r signer.IssueRequest) (Issued, error) {
 	if r.Approval != nil {
-		return Issued{}, refuse(signer.CodeApprovalUnsupported, "this signer takes no approvals")
+		return Issued{}, refuse(signer.CodeApprovalMissing, "this signer takes no approvals yet")
 	}
 	if r.Event == nil {
 		return Issued{}, refuse(signer.CodeBadRequest, "no evidence")

@@ -338,15 +338,9 @@ func TestTheKeyIsTheOneWhoseWindowHoldsTheEvent(t *testing.T) {
 	}
 }
 
-func TestAnApprovalIsNotSupportedYet(t *testing.T) {
+func TestARequestWithoutEvidenceIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t).serve()
-	s := paid(pack("ord_1"), 25000)
-	for _, approval := range []string{`{"a":[1,{"b":null}]}`, `"yes"`, `[]`} {
-		if _, err := w.client.Issue(t.Context(), signer.IssueRequest{Event: s.event(), Approval: []byte(approval)}); code(err) != signer.CodeApprovalUnsupported {
-			t.Errorf("%s: %v", approval, err)
-		}
-	}
 	if _, err := w.client.Issue(t.Context(), signer.IssueRequest{}); code(err) != signer.CodeBadRequest {
 		t.Errorf("no evidence: %v", err)
 	}
