@@ -1,9 +1,6 @@
 package license
 
-import (
-	"crypto/ed25519"
-	"encoding/base64"
-)
+import "strings"
 
 // MaxFileSize is the largest license file that is read, in bytes.
 const MaxFileSize = 64 << 10
@@ -11,16 +8,14 @@ const MaxFileSize = 64 << 10
 // envelope is what a well-formed file says; nothing in it is trusted before the signature verified.
 type envelope struct {
 	payload   Payload
-	algorithm string
-	keyID     string
-	signature [ed25519.SignatureSize]byte
+	signature signature
 }
 
 const byteOrderMark = "\uFEFF"
 
 // parseEnvelope reads the file's shape and types; the rules that span several members are Payload.check's.
 func parseEnvelope(text string) (*envelope, *Error) {
-	if len(text) >= len(byteOrderMark) && text[:len(byteOrderMark)] == byteOrderMark {
+	if strings.HasPrefix(text, byteOrderMark) {
 		return nil, invalid("the file begins with a byte-order mark: save it as plain UTF-8")
 	}
 	s := &scanner{text: text}
@@ -36,7 +31,7 @@ func parseEnvelope(text string) (*envelope, *Error) {
 			s.payload(&e.payload)
 			return payload
 		case "signature":
-			s.signature(e)
+			s.signature(&e.signature)
 			return signature
 		}
 		return -1
@@ -49,53 +44,6 @@ func parseEnvelope(text string) (*envelope, *Error) {
 		return nil, s.err
 	}
 	return e, nil
-}
-
-func (s *scanner) signature(e *envelope) {
-	const (
-		algorithm = iota
-		keyID
-		value
-		all = 1<<iota - 1
-	)
-	seen := s.object(func(name string) int {
-		switch name {
-		case "algorithm":
-			e.algorithm = s.string()
-			return algorithm
-		case "key_id":
-			e.keyID = s.string()
-			return keyID
-		case "value_base64":
-			s.base64(e.signature[:])
-			return value
-		}
-		return -1
-	})
-	if s.err == nil && seen != all {
-		s.fail("the signature must hold algorithm, key_id and value_base64")
-	}
-}
-
-// base64 reads exactly len(into) bytes (64 at most) from their one canonical spelling: standard alphabet, padded,
-// no line breaks, and no bits set in the last character that decode to nothing.
-func (s *scanner) base64(into []byte) {
-	text := s.string()
-	if s.err != nil {
-		return
-	}
-	const longest = 88
-	var source, decoded [longest]byte
-	encoding := base64.StdEncoding.Strict()
-	// The decoder skips line breaks, so a text of the right length that holds one comes out too short.
-	if len(text) == encoding.EncodedLen(len(into)) && len(text) <= longest {
-		copy(source[:], text)
-		if n, err := encoding.Decode(decoded[:], source[:len(text)]); err == nil && n == len(into) {
-			copy(into, decoded[:n])
-			return
-		}
-	}
-	s.fail("not the canonical padded base64 of a value of the right length")
 }
 
 // The numbers of the payload's members. Those before optional must be there.

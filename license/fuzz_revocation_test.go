@@ -35,10 +35,10 @@ func FuzzRevocationBundle(f *testing.F) {
 			return
 		}
 		checkRevocationsAgainstField(t, data, e)
-		if e.payload.check() != nil || e.algorithm != Algorithm || e.keyID != e.payload.KeyID {
+		if e.payload.check() != nil || e.signature.algorithm != Algorithm || e.signature.keyID != e.payload.KeyID {
 			return
 		}
-		written, err := EncodeRevocationBundle(e.payload, e.signature[:])
+		written, err := EncodeRevocationBundle(e.payload, e.signature.value[:])
 		if err != nil {
 			if e.payload.checkUnique(e.payload.sorted()) == nil {
 				t.Fatalf("accepted, but cannot be written: %v", err)
@@ -82,7 +82,7 @@ func checkRevocationsAgainstField(t *testing.T, data []byte, e *revocationEnvelo
 	if !reflect.DeepEqual(ours, field.Payload) {
 		t.Fatalf("read as\n%+v\nby encoding/json as\n%+v", ours, field.Payload)
 	}
-	if field.Signature.Algorithm != e.algorithm || field.Signature.KeyID != e.keyID || !bytes.Equal(field.Signature.Value, e.signature[:]) {
+	if field.Signature.Algorithm != e.signature.algorithm || field.Signature.KeyID != e.signature.keyID || !bytes.Equal(field.Signature.Value, e.signature.value[:]) {
 		t.Fatal("another signature is read")
 	}
 }

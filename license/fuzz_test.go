@@ -105,10 +105,10 @@ func checkAgainstField(t *testing.T, data []byte, e *envelope) {
 		t.Fatalf("another payload is signed:\n%s\n%s", canonical, theirs)
 	}
 	signature, err := base64.StdEncoding.DecodeString(field.Signature.Value)
-	if err != nil || !bytes.Equal(signature, e.signature[:]) {
+	if err != nil || !bytes.Equal(signature, e.signature.value[:]) {
 		t.Fatalf("another signature is read: %x %v", signature, err)
 	}
-	if field.Signature.Algorithm != e.algorithm || field.Signature.KeyID != e.keyID {
+	if field.Signature.Algorithm != e.signature.algorithm || field.Signature.KeyID != e.signature.keyID {
 		t.Fatalf("another key is read: %q %q", field.Signature.Algorithm, field.Signature.KeyID)
 	}
 }
@@ -144,10 +144,10 @@ func FuzzEnvelope(f *testing.F) {
 			return
 		}
 		checkAgainstField(t, data, e)
-		if e.payload.check() != nil || e.algorithm != Algorithm || e.keyID != e.payload.KeyID {
+		if e.payload.check() != nil || e.signature.algorithm != Algorithm || e.signature.keyID != e.payload.KeyID {
 			return
 		}
-		file, err := Encode(e.payload, e.signature[:])
+		file, err := Encode(e.payload, e.signature.value[:])
 		if err != nil {
 			if len(data) <= MaxFileSize/8 { // indentation and escapes make a large file larger
 				t.Fatalf("accepted, but cannot be written: %v", err)

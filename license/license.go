@@ -1,7 +1,6 @@
 package license
 
 import (
-	"crypto/ed25519"
 	"slices"
 	"strconv"
 	"time"
@@ -37,21 +36,12 @@ func Read(data []byte, ring *KeyRing, now time.Time) (*License, error) {
 
 // verify checks the signature over the canonical payload.
 func (e *envelope) verify(ring *KeyRing, now time.Time) *Error {
-	if e.algorithm != Algorithm {
-		return invalid("the signature's algorithm is not " + Algorithm)
-	}
-	if e.keyID != e.payload.KeyID {
-		return invalid("the payload's key_id is not the signature's")
-	}
-	key, err := ring.find(e.keyID, RoleLicense, now)
+	key, err := e.signature.key(ring, RoleLicense, e.payload.KeyID, now)
 	if err != nil {
 		return err
 	}
 	const typical = 2 << 10 // bytes; a longer payload grows the buffer
-	if !ed25519.Verify(key.Public, e.payload.appendCanonical(make([]byte, 0, typical)), e.signature[:]) {
-		return invalid("the signature does not match: the file was changed after it was issued")
-	}
-	return nil
+	return e.signature.check(key, e.payload.appendCanonical(make([]byte, 0, typical)))
 }
 
 // Check reports whether the license may serve at now on the instance with the given raw fingerprint ("" for none):

@@ -1,7 +1,6 @@
 package license
 
 import (
-	"crypto/ed25519"
 	"slices"
 	"strconv"
 	"strings"
@@ -108,13 +107,7 @@ func tooLargeRevocation() *Error {
 
 // verify checks the signature over the canonical payload.
 func (e *revocationEnvelope) verify(ring *KeyRing, now time.Time) *Error {
-	if e.algorithm != Algorithm {
-		return invalid("the signature's algorithm is not " + Algorithm)
-	}
-	if e.keyID != e.payload.KeyID {
-		return invalid("the payload's key_id is not the signature's")
-	}
-	key, err := ring.find(e.keyID, RoleRevocation, now)
+	key, err := e.signature.key(ring, RoleRevocation, e.payload.KeyID, now)
 	if err != nil {
 		return err
 	}
@@ -122,10 +115,7 @@ func (e *revocationEnvelope) verify(ring *KeyRing, now time.Time) *Error {
 	if err != nil {
 		return err
 	}
-	if !ed25519.Verify(key.Public, canonical, e.signature[:]) {
-		return invalid("the signature does not match: the file was changed after it was issued")
-	}
-	return nil
+	return e.signature.check(key, canonical)
 }
 
 // CheckDates reports whether now is in [not_before, expires_at): whether the bundle is the current one. The error's

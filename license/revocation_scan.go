@@ -1,16 +1,11 @@
 package license
 
-import (
-	"crypto/ed25519"
-	"strings"
-)
+import "strings"
 
 // revocationEnvelope is what a well-formed bundle says; nothing in it is trusted before the signature verified.
 type revocationEnvelope struct {
 	payload   RevocationPayload
-	algorithm string
-	keyID     string
-	signature [ed25519.SignatureSize]byte
+	signature signature
 	size      int // of the file in bytes: a guess at the size of the canonical payload
 }
 
@@ -32,9 +27,7 @@ func parseRevocationEnvelope(text string) (*revocationEnvelope, *Error) {
 			s.revocationPayload(&e.payload)
 			return payload
 		case "signature":
-			var read envelope
-			s.signature(&read)
-			e.algorithm, e.keyID, e.signature = read.algorithm, read.keyID, read.signature
+			s.signature(&e.signature)
 			return signature
 		}
 		return -1

@@ -137,7 +137,7 @@ func TestVectorsAsIssuedAreWrittenByteForByte(t *testing.T) {
 		if refusal != nil {
 			t.Fatalf("%s: %v", c.File, refusal)
 		}
-		got, err := Encode(e.payload, e.signature[:])
+		got, err := Encode(e.payload, e.signature.value[:])
 		if err != nil {
 			t.Fatalf("%s: %v", c.File, err)
 		}
