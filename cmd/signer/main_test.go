@@ -11,14 +11,18 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 
 	"github.com/metrum-ai/licensing-portal/internal/catalog"
 	"github.com/metrum-ai/licensing-portal/internal/signer"
@@ -48,18 +52,20 @@ func TestScripts(t *testing.T) {
 func fixture(args []string) error {
 	switch args[0] {
 	case "surroundings":
-		return surroundings()
+		return surroundings(".")
 	case "bundle": // bundle VERSION KEY.json
-		return bundle(args[1], args[2])
+		return bundle(".", args[1], args[2])
 	case "wait":
 		return wait()
+	case "reload": // reload VERSION
+		return reloadTo(args[1])
 	case "pay": // pay ORDER OUT
 		return pay(args[1], args[2])
 	}
 	return errors.New("unknown fixture")
 }
 
-func surroundings() error {
+func surroundings(dir string) error {
 	var roots []string
 	for _, name := range []string{"root1", "root2"} {
 		public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -76,7 +82,8 @@ func surroundings() error {
 		}
 		line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
 		roots = append(roots, line)
-		if err := errors.Join(os.WriteFile(name, pem.EncodeToMemory(block), 0o600), os.WriteFile(name+".pub", []byte(line), 0o600)); err != nil {
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600),
+			os.WriteFile(filepath.Join(dir, name+".pub"), []byte(line), 0o600)); err != nil {
 			return err
 		}
 	}
@@ -85,11 +92,12 @@ func surroundings() error {
 		Keys: []keyFile{{KeyID: "license-1", PrivateKeyFile: "license.pem"}}, LogKeyFile: "log.pem", LogOrigin: "test/log",
 		WebhookSecrets: []secretFile{{File: "secret"}}, AllowedUIDs: []int{},
 	})
-	return errors.Join(err, os.WriteFile("config.json", text, 0o600), os.WriteFile("secret", []byte(secret+"\n"), 0o600))
+	return errors.Join(err, os.WriteFile(filepath.Join(dir, "config.json"), text, 0o600),
+		os.WriteFile(filepath.Join(dir, "secret"), []byte(secret+"\n"), 0o600))
 }
 
-func bundle(version, keyFile string) error {
-	text, err := os.ReadFile(keyFile)
+func bundle(dir, version, keyFile string) error {
+	text, err := os.ReadFile(filepath.Join(dir, keyFile))
 	if err != nil {
 		return err
 	}
@@ -105,7 +113,7 @@ func bundle(version, keyFile string) error {
 		return err
 	}
 	out, err := json.MarshalIndent(b, "", "  ")
-	return errors.Join(err, os.WriteFile("trust.json", out, 0o600))
+	return errors.Join(err, os.WriteFile(filepath.Join(dir, "trust.json"), out, 0o600))
 }
 
 func wait() error {
@@ -117,6 +125,55 @@ func wait() error {
 		time.Sleep(25 * time.Millisecond)
 	}
 	return errors.New("no signer answers")
+}
+
+// reloadTo sends the signer a hangup and waits until it is under a version of the trust bundle.
+func reloadTo(version string) error {
+	client := signer.NewClient("s")
+	before, err := client.Status(context.Background())
+	if err != nil {
+		return err
+	}
+	pid, err := signerPID()
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
+		return err
+	}
+	for range 200 {
+		time.Sleep(25 * time.Millisecond)
+		status, err := client.Status(context.Background())
+		if err != nil {
+			return err
+		}
+		if fmt.Sprint(status.TrustVersion) == version {
+			if !status.StartedAt.Equal(before.StartedAt) {
+				return errors.New("the signer was started again")
+			}
+			return nil
+		}
+	}
+	return errors.New("the signer did not come to version " + version)
+}
+
+// signerPID asks the kernel who listens on the socket.
+func signerPID() (int, error) {
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: "s", Net: "unix"})
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var cred *unix.Ucred
+	controlErr := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if err := errors.Join(controlErr, err); err != nil {
+		return 0, err
+	}
+	return int(cred.Pid), nil
 }
 
 // pay asks for a credit pack, with an event whose time is noted in a file so that it can be sent again.

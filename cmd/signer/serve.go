@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 
 	"github.com/metrum-ai/licensing-portal/internal/signer/log"
 	"github.com/metrum-ai/licensing-portal/internal/signer/server"
@@ -23,66 +26,45 @@ func serve(ctx context.Context, args []string, stderr io.Writer) error {
 	if err := server.Harden(); err != nil {
 		return err
 	}
-	c, err := loadConfig(*path)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // before anything is open, since an unhandled one kills
+	defer signal.Stop(hangup)
+	r, err := start(*path, slog.New(slog.NewJSONHandler(stderr, nil)))
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewJSONHandler(stderr, nil))
-	issuer, store, err := assemble(c, logger)
+	return errors.Join(r.serve(ctx, hangup), r.store.Close())
+}
+
+// serve answers until ctx ends, and reloads at each hangup, which only root and the signer's own user can send.
+func (r *running) serve(ctx context.Context, hangup <-chan os.Signal) error {
+	socket, err := r.config.socket()
 	if err != nil {
 		return err
-	}
-	socket, err := c.socket()
-	if err != nil {
-		return errors.Join(err, store.Close())
 	}
 	background, cancel := context.WithCancel(ctx)
-	var verifying sync.WaitGroup
-	err = server.Serve(ctx, socket, issuer.Handler(), logger, func() {
-		status := issuer.Status()
-		logger.Info("signer answers", "ready", status.Ready, "problem", status.Problem, "log_size", status.LogSize,
-			"trust_version", status.TrustVersion, "mode", status.Mode)
+	var beside sync.WaitGroup
+	beside.Go(func() { r.reloadAt(background, hangup) })
+	err = server.Serve(ctx, socket, r.current.Handler(), r.logger, func() {
+		r.report("signer answers")
 		// A full check takes a second per million records, so it runs while the signer answers already.
-		verifying.Go(func() {
-			if err := store.VerifyAll(background); err != nil && background.Err() == nil {
-				logger.Error("issuance log does not verify")
+		beside.Go(func() {
+			if err := r.store.VerifyAll(background); err != nil && background.Err() == nil {
+				r.logger.Error("issuance log does not verify")
 			}
 		})
 	})
 	cancel()
-	verifying.Wait()
-	logger.Info("signer stopped")
-	return errors.Join(err, store.Close())
+	beside.Wait()
+	r.logger.Info("signer stopped")
+	return err
 }
 
-// assemble loads everything that the configuration names. On success the caller closes the log.
-func assemble(c *config, logger *slog.Logger) (*server.Issuer, *log.Log, error) {
-	bundle, raw, err := c.loadTrust()
-	if err != nil {
-		return nil, nil, err
-	}
-	set, keysErr := c.loadKeys(bundle)
-	verifier, secretsErr := c.loadSecrets()
-	legacy, legacyErr := c.loadLegacyKeys()
-	logConfig, logErr := c.logConfig()
-	if err := errors.Join(keysErr, secretsErr, legacyErr, logErr); err != nil {
-		return nil, nil, err
-	}
-	logConfig.MinimumSize, logConfig.Logger = bundle.MinimumLog, logger
-	store, err := log.Open(logConfig)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := store.RememberTrust(bundle.Version, raw); err != nil {
-		return nil, nil, errors.Join(err, store.Close())
-	}
-	issuer, err := server.New(server.Config{
-		Bundle: bundle, BundleBytes: raw, Keys: set, LegacyKeys: legacy, Verifier: verifier, Log: store, Logger: logger,
-	})
-	if err != nil {
-		return nil, nil, errors.Join(err, store.Close())
-	}
-	return issuer, store, nil
+// report logs how the signer is.
+func (r *running) report(message string) {
+	status := r.current.Issuer().Status()
+	r.logger.Info(message, "ready", status.Ready, "problem", status.Problem, "log_size", status.LogSize,
+		"trust_version", status.TrustVersion, "mode", status.Mode)
 }
 
 // logFlags reads what the log's verbs take.

@@ -40,12 +40,11 @@ const MaxClockBehind = 5 * time.Minute
 
 // Config says where the log is and who it is.
 type Config struct {
-	Path        string             // the store; its size is noted in PATH.size
-	Origin      string             // the log's name in checkpoints
-	Key         ed25519.PrivateKey // signs checkpoints
-	MinimumSize uint64             // of the trust bundle
-	Now         func() time.Time   // nil: the system's clock
-	Logger      *slog.Logger       // nil: none
+	Path   string             // the store; its size is noted in PATH.size
+	Origin string             // the log's name in checkpoints
+	Key    ed25519.PrivateKey // signs checkpoints
+	Now    func() time.Time   // nil: the system's clock
+	Logger *slog.Logger       // nil: none
 	// Commit ends a write transaction. Nil is bbolt's own; a test puts a failing disk here.
 	Commit func(*bbolt.Tx) error
 }
@@ -240,9 +239,6 @@ func (l *Log) load() (err error) {
 				return err
 			}
 			s.lastLogged = r.LoggedAt
-		}
-		if uint64(tree.N) < l.config.MinimumSize {
-			return fmt.Errorf("%w: %d records, the trust bundle asks for %d", ErrRollback, tree.N, l.config.MinimumSize)
 		}
 		l.state.Store(&s)
 		return nil

@@ -219,7 +219,6 @@ func TestOpenRefuses(t *testing.T) {
 		{"the size is gone", func(t *testing.T, c *Config) { _ = os.Remove(sizePath(c.Path)) }, ErrRollback},
 		{"the size does not read", func(t *testing.T, c *Config) { _ = os.WriteFile(sizePath(c.Path), []byte("size 1"), 0o600) }, ErrBroken},
 		{"an older copy", func(t *testing.T, c *Config) { copyFile(t, c.Path+".old", c.Path) }, ErrRollback},
-		{"shorter than the bundle asks", func(t *testing.T, c *Config) { c.MinimumSize = 501 }, ErrRollback},
 		{"truncated to half", func(t *testing.T, c *Config) { truncate(t, c.Path, 2) }, ErrBroken},
 		{"truncated to nothing", func(t *testing.T, c *Config) { _ = os.Truncate(c.Path, 0) }, ErrBroken},
 		{"not a store", func(t *testing.T, c *Config) { _ = os.WriteFile(c.Path, bytes.Repeat([]byte("x"), 1<<16), 0o600) }, ErrBroken},
@@ -358,6 +357,18 @@ func TestATrustBundleIsNeverTakenBack(t *testing.T) {
 	closeLog(t, l)
 	if err := mustOpen(t, c).RememberTrust(3, []byte("a")); !errors.Is(err, ErrRollback) {
 		t.Errorf("after a restart: %v", err)
+	}
+}
+
+func TestALogShorterThanTheBundleAsksForIsRefused(t *testing.T) {
+	t.Parallel()
+	l := mustOpen(t, newConfig(t))
+	fill(t, l, 0, 3)
+	if err := l.RequireSize(3); err != nil {
+		t.Error(err)
+	}
+	if err := l.RequireSize(4); !errors.Is(err, ErrRollback) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -59,11 +60,19 @@ func (l *Log) Page(from uint64, maxRecords, maxBytes int) (page []Record, size u
 	return page, size, err
 }
 
+// RequireSize refuses a log that is shorter than a trust bundle asks for.
+func (l *Log) RequireSize(minimum uint64) error {
+	if size := l.Size(); size < minimum {
+		return fmt.Errorf("%w: %d records, the trust bundle asks for %d", ErrRollback, size, minimum)
+	}
+	return nil
+}
+
 // RememberTrust notes the newest trust bundle seen. An older version, or other bytes under the same version, is refused:
 // a bundle that once was in force cannot be taken back.
 func (l *Log) RememberTrust(version int64, bundle []byte) error {
 	sum := sha256.Sum256(bundle)
-	return l.db.Update(func(tx *bbolt.Tx) error {
+	err := l.db.Update(func(tx *bbolt.Tx) error {
 		meta := tx.Bucket(bucketMeta)
 		if seen := meta.Get(metaTrust); len(seen) == 8+sha256.Size {
 			highest := int64(binary.BigEndian.Uint64(seen))
@@ -79,6 +88,10 @@ func (l *Log) RememberTrust(version int64, bundle []byte) error {
 		}
 		return meta.Put(metaTrust, append(number(uint64(version)), sum[:]...))
 	})
+	if err != nil && !errors.Is(err, ErrRollback) {
+		return l.fail(err) // as with a record, what the disk holds is unknown now
+	}
+	return err
 }
 
 // VerifyAll reads every record, makes its leaf again and compares hashes, indexes and root. The log stays usable

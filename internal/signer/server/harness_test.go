@@ -91,7 +91,7 @@ func (w *world) newKey(id string, from, until time.Time) trust.Key {
 }
 
 func (w *world) logConfig() log.Config {
-	return log.Config{Path: filepath.Join(w.dir, "log.db"), Origin: "test/log", Key: w.logKey, Now: w.clock, Commit: w.commit, MinimumSize: w.bundle.MinimumLog}
+	return log.Config{Path: filepath.Join(w.dir, "log.db"), Origin: "test/log", Key: w.logKey, Now: w.clock, Commit: w.commit}
 }
 
 func (w *world) clock() time.Time {
@@ -130,7 +130,7 @@ func (w *world) assemble() error {
 	if w.store, err = log.Open(w.logConfig()); err != nil {
 		return err
 	}
-	if err := w.store.RememberTrust(w.bundle.Version, raw); err != nil {
+	if err := errors.Join(w.store.RequireSize(w.bundle.MinimumLog), w.store.RememberTrust(w.bundle.Version, raw)); err != nil {
 		return errors.Join(err, w.store.Close())
 	}
 	w.issuer, err = New(Config{

@@ -21,8 +21,11 @@ const (
 	pageBytes      = 2 << 20
 )
 
-// Handler returns the signer's verbs. Callers are told apart by the connection (see Listen), not here.
-func (i *Issuer) Handler() http.Handler {
+// Handler returns the verbs of a signer that never reloads.
+func (i *Issuer) Handler() http.Handler { return NewCurrent(i).Handler() }
+
+// mux lists the verbs.
+func (i *Issuer) mux() http.Handler {
 	mux := http.NewServeMux()
 	verb := func(path, method string, h func(http.ResponseWriter, *http.Request) error) {
 		mux.Handle(path, i.adapt(method, h))
@@ -38,7 +41,7 @@ func (i *Issuer) Handler() http.Handler {
 	mux.Handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusNotFound, &signer.Error{Code: signer.CodeBadRequest, Message: "no such verb"})
 	}))
-	return limit(mux)
+	return mux
 }
 
 // limit lets maxAtOnce requests in and gives each requestTimeout, its wait included.

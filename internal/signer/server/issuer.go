@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -55,11 +56,13 @@ type Config struct {
 	Logger      *slog.Logger // nil: none
 }
 
-// Issuer decides what is signed; safe for concurrent use.
+// Issuer decides what is signed under one trust bundle; safe for concurrent use. Another bundle takes another issuer, see
+// Current.
 type Issuer struct {
 	config  Config
 	bases   *license.KeyRing            // verifies bases
 	own     map[string]*license.KeyRing // verifies what a key of the bundle just signed, by key ID
+	verbs   http.Handler
 	started time.Time
 }
 
@@ -92,6 +95,7 @@ func New(c Config) (*Issuer, error) {
 			return nil, fmt.Errorf("signer: key %s: %w", k.ID, err)
 		}
 	}
+	i.verbs = i.mux()
 	return i, nil
 }
 
