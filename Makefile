@@ -6,7 +6,7 @@ COMMANDS := ./cmd/portal ./cmd/signer ./cmd/witness ./cmd/licensectl ./cmd/demo 
 export DEMO_DIR ?= .demo
 export DEMO_PORT ?= 8080
 
-.PHONY: help demo test build generate fmt lint unit e2e cover fuzz bench microbench remove-demo clean
+.PHONY: help demo test build generate fmt lint unit e2e cover branches fuzz bench microbench remove-demo clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -59,6 +59,9 @@ cover: ## test coverage over both modules, into coverage.out
 	scripts/with-postgres go test -coverprofile=coverage.out -coverpkg=github.com/metrum-ai/licensing-portal/... \
 		$$(go list $(MODULES) | grep -v '/licensing-portal/e2e')
 	go tool cover -func=coverage.out | tail -n 1
+
+branches: ## branch coverage of license/ against the list in license/COVERAGE.md
+	go run ./scripts/branchcover -dir license -known license/COVERAGE.md . ./internal/regular
 
 fuzz: ## look for new inputs in every fuzz target, FUZZTIME (default 20s) each
 	@scripts/fuzz

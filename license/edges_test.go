@@ -227,6 +227,7 @@ func TestKeyRingErrorsNameTheKey(t *testing.T) {
 	}
 	for want, second := range map[string]Key{
 		"key 2: key_id must be text of 1 to 128 bytes":                {ID: strings.Repeat("k", 129), Public: testKey(2)},
+		"key 2: key_id must be text of 1 to 128 byte":                 {ID: "\xff", Public: testKey(2)},
 		`key 2: the key_id "a" is there twice`:                        {ID: "a", Public: testKey(2)},
 		"key 2: the public key is not in its canonical spelling":      {ID: "b", Public: point(0xed, 0xff, 0x7f)},
 		"key 2: the public key has small order: anyone could sign fo": {ID: "b", Public: point(1, 0, 0)},

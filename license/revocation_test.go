@@ -192,18 +192,30 @@ func TestSignedBundlesThatBreakARuleAreRefused(t *testing.T) {
 
 func TestBundlesThatCannotBeWrittenAreRefused(t *testing.T) {
 	t.Parallel()
-	for name, edit := range map[string]func(*RevocationPayload){
-		"time zone":         func(p *RevocationPayload) { p.IssuedAt = p.IssuedAt.In(time.FixedZone("", 3600)) },
-		"half a second":     func(p *RevocationPayload) { p.Entries[0].EffectiveAt = vectorNow.Add(time.Second / 2) },
-		"invalid text":      func(p *RevocationPayload) { p.Entries[1].Reason = "\xff" },
-		"epoch of 2^53":     func(p *RevocationPayload) { p.RevocationEpoch = maxNumber },
-		"too many entries":  func(p *RevocationPayload) { p.Entries = make([]RevocationEntry, MaxRevocations+1) },
-		"too much to write": func(p *RevocationPayload) { p.Entries = manyRevocations(80_000, strings.Repeat("<", 100)) },
+	zone, half := time.FixedZone("", 3600), time.Second/2
+	for name, c := range map[string]struct {
+		edit  func(*RevocationPayload)
+		words string
+	}{
+		"issued_at in a zone":         {func(p *RevocationPayload) { p.IssuedAt = p.IssuedAt.In(zone) }, "a time of"},
+		"not_before in a zone":        {func(p *RevocationPayload) { p.NotBefore = p.NotBefore.In(zone) }, "a time of"},
+		"expires_at in a zone":        {func(p *RevocationPayload) { p.ExpiresAt = p.ExpiresAt.In(zone) }, "a time of"},
+		"half a second":               {func(p *RevocationPayload) { p.Entries[0].EffectiveAt = vectorNow.Add(half) }, "a time of"},
+		"half a second at the end":    {func(p *RevocationPayload) { p.Entries[2].EffectiveAt = vectorNow.Add(half) }, "a time of"},
+		"invalid text in the reason":  {func(p *RevocationPayload) { p.Entries[1].Reason = "\xff" }, "a text of"},
+		"invalid text in the set":     {func(p *RevocationPayload) { p.RevocationSetID = "\xff" }, "a text of"},
+		"invalid text in the key":     {func(p *RevocationPayload) { p.KeyID = "\xff" }, "a text of"},
+		"invalid text in the license": {func(p *RevocationPayload) { p.Entries[0].LicenseID = "\xff" }, "a text of"},
+		"invalid text in the next":    {func(p *RevocationPayload) { p.Entries[0].SupersededBy = "\xff" }, "a text of"},
+		"no key":                      {func(p *RevocationPayload) { p.KeyID = "" }, "must not be empty"},
+		"epoch of 2^53":               {func(p *RevocationPayload) { p.RevocationEpoch = maxNumber }, "revocation_epoch"},
+		"too many entries":            {func(p *RevocationPayload) { p.Entries = make([]RevocationEntry, MaxRevocations+1) }, "entries"},
+		"too much to write":           {func(p *RevocationPayload) { p.Entries = manyRevocations(80_000, strings.Repeat("<", 100)) }, "larger than"},
 	} {
 		p := revocationPayload()
-		edit(&p)
-		if _, err := p.Canonical(); CodeOf(err) != CodeRevocationFailed {
-			t.Errorf("%s: %v", name, err)
+		c.edit(&p)
+		if _, err := p.Canonical(); CodeOf(err) != CodeRevocationFailed || !strings.Contains(err.Error(), c.words) {
+			t.Errorf("%s: %v, want %q", name, err, c.words)
 		}
 	}
 	large := revocationPayload() // what is signed fits, the file around it does not

@@ -85,6 +85,7 @@ func TestPayloadsThatNoFileCanHoldAreNotSigned(t *testing.T) {
 		"limit of 2^53":           func(p *Payload) { p.Limits.MaxTotalTokens = 1 << 53 },
 		"negative offline count":  func(p *Payload) { p.Deployment.MaxOfflineInstances = -1 },
 		"negative binding":        func(p *Payload) { p.Deployment.BindingVersion = -1 },
+		"no key":                  func(p *Payload) { p.KeyID = "" }, // a file that names none finds none in the ring
 	}
 	for name, edit := range cases {
 		p := vectorPayload(t)

@@ -27,10 +27,8 @@ func (s *scanner) fail(reason string) {
 }
 
 func (s *scanner) failAt(pos int, reason string) {
-	if s.err == nil {
-		s.pos = pos
-		s.fail(reason)
-	}
+	s.pos = pos
+	s.fail(reason)
 }
 
 // space skips white space and returns the byte after it, or 0 at the end of the text.

@@ -70,7 +70,7 @@ func (s *scanner) base64(into []byte) {
 	var source, decoded [longest]byte
 	encoding := base64.StdEncoding.Strict()
 	// The decoder skips line breaks, so a text of the right length that holds one comes out too short.
-	if len(text) == encoding.EncodedLen(len(into)) && len(text) <= longest {
+	if len(text) == encoding.EncodedLen(len(into)) {
 		copy(source[:], text)
 		if n, err := encoding.Decode(decoded[:], source[:len(text)]); err == nil && n == len(into) {
 			copy(into, decoded[:n])

@@ -40,9 +40,9 @@ func parseTime(text string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	t := time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC)
-	// A month of 13 or a day of 31 in June rolls over, and so does not come back; the year 0 is no year.
-	y, m, d := t.Date()
-	return t, y == year && int(m) == month && d == day && year > 0
+	// A month of 13 and a day of 31 in June roll over into another month; the year 0 is no year.
+	y, m, _ := t.Date()
+	return t, y == year && int(m) == month && year > 0
 }
 
 // appendTime is the inverse of parseTime.

@@ -45,9 +45,7 @@ func kind(mode fs.FileMode) string {
 		return "a folder"
 	case mode&fs.ModeNamedPipe != 0:
 		return "a FIFO"
-	case mode&fs.ModeSocket != 0:
-		return "a socket"
-	default:
+	default: // a socket does not open
 		return "a device"
 	}
 }
