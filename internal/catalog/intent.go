@@ -3,11 +3,12 @@ package catalog
 // IssuanceKind says what an order asks for.
 type IssuanceKind string
 
-// The kinds of issuance that an order may ask for; a replacement is staff's and has no order intent.
+// The kinds of issuance. An order may ask for each but a replacement, which is staff's and has no order intent.
 const (
-	IssueNew     IssuanceKind = "new"
-	IssueRenewal IssuanceKind = "renewal"
-	IssueTopUp   IssuanceKind = "top_up"
+	IssueNew         IssuanceKind = "new"
+	IssueRenewal     IssuanceKind = "renewal"
+	IssueTopUp       IssuanceKind = "top_up"
+	IssueReplacement IssuanceKind = "replacement"
 )
 
 // Intent is all that an order asks to be issued. It travels as Stripe metadata, so that it comes back inside what

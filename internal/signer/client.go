@@ -17,7 +17,7 @@ import (
 const (
 	clientTimeout  = 5 * time.Second
 	maxSmallAnswer = 1 << 20
-	maxLargeAnswer = 16 << 20 // a page of the log, a trust bundle
+	maxLargeAnswer = 80 << 20 // a page of the log, a trust bundle, a revocation bundle of 32 MiB inside JSON
 )
 
 // Client talks to the signer over its Unix socket; safe for concurrent use. A refusal is a *Error; a signer that does not
@@ -61,6 +61,23 @@ func (c *Client) Check(ctx context.Context, e Event) (Checked, error) {
 // Issue answers the envelope's exact bytes: the license.json. The same evidence always gets the same bytes.
 func (c *Client) Issue(ctx context.Context, r IssueRequest) ([]byte, error) {
 	return c.post(ctx, "/v1/issue", r)
+}
+
+// Revoke answers the revocation bundle in force after what the evidence changes. Asking again changes nothing more.
+func (c *Client) Revoke(ctx context.Context, r RevokeRequest) (Revoked, error) {
+	var revoked Revoked
+	text, err := json.Marshal(r)
+	if err != nil {
+		return revoked, fmt.Errorf("signer: %w", err)
+	}
+	answer, err := c.do(ctx, http.MethodPost, "/v1/revoke", text, maxLargeAnswer)
+	if err != nil {
+		return revoked, err
+	}
+	if err := json.Unmarshal(answer, &revoked); err != nil || revoked.Epoch <= 0 {
+		return revoked, unavailable("the answer to revoke does not read")
+	}
+	return revoked, nil
 }
 
 // Trust returns the signer's trust bundle.

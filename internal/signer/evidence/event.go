@@ -1,5 +1,5 @@
 // Package evidence reads what authorizes a signature: a Stripe event in its raw bytes and the header that Stripe signed
-// it with.
+// it with, or the passkey assertions of staff.
 //
 // The bytes are read once, strictly, and never re-encoded. Unknown members are allowed, since Stripe adds some all the
 // time; a name that appears twice, in whatever spelling, is not.
@@ -8,7 +8,6 @@ package evidence
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/signer"
@@ -26,7 +25,7 @@ const APIVersion = "2023-10-16"
 var ErrMalformed = errors.New("malformed event")
 
 // Event is what the signer reads out of a Stripe event. A member that is absent, null, or an object or array where a
-// plain value belongs is left zero, and Has tells.
+// plain value belongs is left zero, and Has tells. Amounts are in minor units.
 type Event struct {
 	ID         string
 	Object     string // "event"
@@ -35,36 +34,93 @@ type Event struct {
 	Account    string // set for events of connected accounts only
 	Created    time.Time
 	Livemode   bool
-	Session    Session // data.object, whatever it is
+	Data       Data // data.object, whatever it is
 
 	seen map[string]bool
 }
 
-// Session is data.object as far as Checkout goes. Amounts are in minor units.
-type Session struct {
-	ID             string
-	Object         string // "checkout.session"
+// Data is data.object: what every object of Stripe has, and what the kinds that are evidence have besides.
+type Data struct {
+	ID            string
+	Object        string // "checkout.session", "invoice", "charge" or "dispute"
+	Status        string
+	Currency      string // lower case, as Stripe writes it
+	PaymentIntent string
+	Created       time.Time
+	Livemode      bool
+	Metadata      map[string]string
+
+	Checkout Checkout
+	Invoice  Invoice
+	Charge   Charge
+	Dispute  Dispute
+}
+
+// Checkout is what a Checkout session has (https://docs.stripe.com/api/checkout/sessions/object).
+type Checkout struct {
 	Mode           string
-	Status         string
 	PaymentStatus  string
-	Currency       string // lower case, as Stripe writes it
-	Created        time.Time
-	Livemode       bool
 	AmountSubtotal int64
 	AmountTotal    int64
 	AmountDiscount int64
-	Metadata       map[string]string
 }
+
+// Invoice is what an invoice has (https://docs.stripe.com/api/invoices/object).
+type Invoice struct {
+	BillingReason        string
+	AmountPaid           int64
+	Tax                  int64
+	Paid                 bool
+	PaidOutOfBand        bool
+	HasMore              bool              // lines that the event does not carry
+	SeveralLines         bool              // more than one in the event
+	Line                 Line              // the first
+	SubscriptionMetadata map[string]string // subscription_details.metadata
+}
+
+// Line is an invoice's line.
+type Line struct {
+	ID        string
+	Quantity  int64
+	Amount    int64
+	Proration bool
+	LookupKey string // of its price
+	Start     time.Time
+	End       time.Time
+}
+
+// Charge is what a charge has (https://docs.stripe.com/api/charges/object).
+type Charge struct {
+	Amount         int64
+	AmountRefunded int64
+	Refunded       bool // in full
+}
+
+// Dispute is what a dispute has (https://docs.stripe.com/api/disputes/object).
+type Dispute struct{ Charge string }
 
 // Has reports whether the event carries a member, named as in "data.object.amount_total".
 func (e *Event) Has(path string) bool { return e.seen[path] }
+
+// HasAll reports whether the event carries every one of these members of data.object.
+func (e *Event) HasAll(names ...string) bool {
+	for _, name := range names {
+		if !e.seen["data.object."+name] {
+			return false
+		}
+	}
+	return true
+}
 
 // Parse reads an event. It requires what every event has: id, object, type, created and livemode.
 func Parse(body []byte) (*Event, error) {
 	if len(body) > MaxBytes {
 		return nil, fmt.Errorf("%w: larger than %d bytes", ErrMalformed, MaxBytes)
 	}
-	e := &Event{seen: make(map[string]bool, 20), Session: Session{Metadata: map[string]string{}}}
+	e := &Event{
+		seen: make(map[string]bool, 32),
+		Data: Data{Metadata: map[string]string{}, Invoice: Invoice{SubscriptionMetadata: map[string]string{}}},
+	}
 	if err := strictjson.Walk(body, e.visit); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
@@ -79,140 +135,53 @@ func Parse(body []byte) (*Event, error) {
 	return e, nil
 }
 
-// visit takes the members that matter by their exact names. The depth of a path keeps a member called "data.object.id"
-// from standing for a nested one.
+// visit takes the members that matter by their exact path.
 func (e *Event) visit(path [][]byte, raw []byte) error {
-	switch len(path) {
-	case 1:
-		return e.top(string(path[0]), raw)
-	case 3:
-		if string(path[0]) == "data" && string(path[1]) == "object" {
-			return e.session(string(path[2]), raw)
-		}
-	case 4:
-		if string(path[0]) == "data" && string(path[1]) == "object" {
-			return e.nested(string(path[2]), string(path[3]), raw)
-		}
-	}
-	return nil
-}
-
-func (e *Event) top(name string, raw []byte) error {
-	switch name {
-	case "id":
-		return e.text(name, raw, &e.ID)
-	case "object":
-		return e.text(name, raw, &e.Object)
-	case "api_version":
-		return e.text(name, raw, &e.APIVersion)
-	case "type":
-		return e.text(name, raw, &e.Type)
-	case "account":
-		return e.text(name, raw, &e.Account)
-	case "created":
-		return e.time(name, raw, &e.Created)
-	case "livemode":
-		return e.truth(name, raw, &e.Livemode)
-	}
-	return nil
-}
-
-func (e *Event) session(name string, raw []byte) error {
-	s, full := &e.Session, "data.object."+name
-	switch name {
-	case "id":
-		return e.text(full, raw, &s.ID)
-	case "object":
-		return e.text(full, raw, &s.Object)
-	case "mode":
-		return e.optional(full, raw, &s.Mode)
-	case "status":
-		return e.optional(full, raw, &s.Status)
-	case "payment_status":
-		return e.optional(full, raw, &s.PaymentStatus)
-	case "currency":
-		return e.optional(full, raw, &s.Currency)
-	}
-	// Other kinds of object give these names to other kinds of value; only a session's matter, and Has tells.
-	switch name {
-	case "created":
-		_ = e.time(full, raw, &s.Created)
-	case "livemode":
-		_ = e.truth(full, raw, &s.Livemode)
-	case "amount_subtotal":
-		_ = e.number(full, raw, &s.AmountSubtotal)
-	case "amount_total":
-		_ = e.number(full, raw, &s.AmountTotal)
-	}
-	return nil
-}
-
-func (e *Event) nested(parent, name string, raw []byte) error {
 	switch {
-	case parent == "total_details" && name == "amount_discount":
-		_ = e.number("data.object.total_details.amount_discount", raw, &e.Session.AmountDiscount)
-	case parent == "metadata":
-		value, ok := strictjson.Unquote(raw)
-		if !ok {
-			return fmt.Errorf("%w: metadata holds more than text", ErrMalformed)
+	case len(path) == 1:
+		return e.take(string(path[0]), raw)
+	case len(path) < 3 || string(path[0]) != "data" || string(path[1]) != "object":
+		return nil
+	case len(path) == 3:
+		return e.take("data.object."+string(path[2]), raw)
+	case len(path) == 4 && string(path[2]) == "metadata":
+		return e.meta(e.Data.Metadata, string(path[3]), raw)
+	case len(path) == 5 && string(path[2]) == "subscription_details" && string(path[3]) == "metadata":
+		return e.meta(e.Data.Invoice.SubscriptionMetadata, string(path[4]), raw)
+	case len(path) == 4:
+		return e.take(join("data.object", path[2:]), raw)
+	case len(path) >= 6 && string(path[2]) == "lines" && string(path[3]) == "data":
+		return e.line(path, raw)
+	}
+	return nil
+}
+
+// line takes a member of an invoice's line. A second value of one path can only be another line's.
+func (e *Event) line(path [][]byte, raw []byte) error {
+	full := join("data.object", path[2:])
+	if e.seen[full] {
+		e.Data.Invoice.SeveralLines = true
+		return nil
+	}
+	return e.take(full, raw)
+}
+
+// join writes a path with dots. An element of an array is "[]"; a name that holds a dot itself is no name of ours and is
+// written so that it meets none.
+func join(prefix string, path [][]byte) string {
+	text := []byte(prefix)
+	for _, element := range path {
+		text = append(text, '.')
+		if element == nil {
+			text = append(text, "[]"...)
+			continue
 		}
-		e.Session.Metadata[name] = value
+		for _, c := range element {
+			if c == '.' {
+				c = 0
+			}
+			text = append(text, c)
+		}
 	}
-	return nil
-}
-
-// text takes a string; null leaves it absent.
-func (e *Event) text(name string, raw []byte, to *string) error {
-	if string(raw) == "null" {
-		return nil
-	}
-	value, ok := strictjson.Unquote(raw)
-	if !ok {
-		return fmt.Errorf("%w: %s is not text", ErrMalformed, name)
-	}
-	*to, e.seen[name] = value, true
-	return nil
-}
-
-// optional takes a string where there is one.
-func (e *Event) optional(name string, raw []byte, to *string) error {
-	if value, ok := strictjson.Unquote(raw); ok {
-		*to, e.seen[name] = value, true
-	}
-	return nil
-}
-
-func (e *Event) truth(name string, raw []byte, to *bool) error {
-	switch string(raw) {
-	case "true", "false":
-		*to, e.seen[name] = string(raw) == "true", true
-		return nil
-	}
-	return fmt.Errorf("%w: %s is neither true nor false", ErrMalformed, name)
-}
-
-// number takes a plain integer: no fraction, no exponent.
-func (e *Event) number(name string, raw []byte, to *int64) error {
-	n, err := strconv.ParseInt(string(raw), 10, 64)
-	if err != nil || string(raw) == "-0" {
-		return fmt.Errorf("%w: %s is not a plain integer", ErrMalformed, name)
-	}
-	*to, e.seen[name] = n, true
-	return nil
-}
-
-// latest bounds times to what a license can hold: the year 9999.
-const latest = 253402300799
-
-func (e *Event) time(name string, raw []byte, to *time.Time) error {
-	var unix int64
-	if err := e.number(name, raw, &unix); err != nil {
-		return err
-	}
-	if unix <= 0 || unix > latest {
-		delete(e.seen, name)
-		return fmt.Errorf("%w: %s is outside the calendar", ErrMalformed, name)
-	}
-	*to = time.Unix(unix, 0).UTC()
-	return nil
+	return string(text)
 }

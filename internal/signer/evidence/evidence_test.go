@@ -23,11 +23,11 @@ func TestParseTakesMembersByTheirExactPath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := e.Session
+	s := e.Data
 	if e.ID != "evt_1" || e.Type != "checkout.session.completed" || e.Created.Unix() != 1795000000 || e.Livemode || e.APIVersion != APIVersion {
 		t.Errorf("event %+v", e)
 	}
-	if s.ID != "cs_1" || s.AmountSubtotal != 25000 || s.AmountTotal != 25000 || s.AmountDiscount != 5 || s.Currency != "usd" || len(s.Metadata) != 2 {
+	if s.ID != "cs_1" || s.Checkout.AmountSubtotal != 25000 || s.Checkout.AmountTotal != 25000 || s.Checkout.AmountDiscount != 5 || s.Currency != "usd" || len(s.Metadata) != 2 {
 		t.Errorf("session %+v", s)
 	}
 	if e.Has("account") || !e.Has("data.object.amount_total") {
@@ -85,7 +85,7 @@ func TestParseLeavesOutWhatIsNotAPlainValueInItsPlace(t *testing.T) {
 		"moved":  {`"amount_total":25000`, `"data.object.amount_total":25000`},
 	} {
 		e, err := Parse([]byte(strings.Replace(sample, c[0], c[1], 1)))
-		if err != nil || e.Has("data.object.amount_total") || e.Session.AmountTotal != 0 {
+		if err != nil || e.Has("data.object.amount_total") || e.Data.Checkout.AmountTotal != 0 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -187,7 +187,7 @@ func FuzzParse(f *testing.F) {
 		if json.Unmarshal(data, &std) != nil || strings.Contains(strings.ToLower(string(data)), `\u`) {
 			return
 		}
-		for name, value := range e.Session.Metadata {
+		for name, value := range e.Data.Metadata {
 			if got, ok := std.Data.Object.Metadata[name]; !ok || got != value {
 				t.Fatalf("%q: %q, decoder reads %q", name, value, got)
 			}

@@ -61,14 +61,14 @@ func (l *Log) Append(ctx context.Context, r Record, counters []Counter) (Record,
 	}
 }
 
-// checkRecord keeps newlines out of the leaf's text.
+// checkRecord keeps newlines out of the leaf's text, and NUL out of the indexes' keys.
 func checkRecord(r Record) error {
 	if r.Kind == "" || r.FulfillmentKey == "" || r.LicenseID == "" || r.IntentSHA256 == "" {
 		return errors.New("record lacks a kind, key, license ID or intent")
 	}
 	for _, value := range append([]string{r.Kind, r.FulfillmentKey, r.LicenseID, r.IntentSHA256, r.Issuance, r.BaseID, r.Payment}, r.Counters...) {
-		if strings.ContainsAny(value, "\r\n") {
-			return errors.New("a text of the record holds a newline")
+		if strings.ContainsAny(value, "\r\n\x00") {
+			return errors.New("a text of the record holds a newline or NUL")
 		}
 	}
 	return nil
@@ -173,6 +173,11 @@ func (l *Log) decide(tx *bbolt.Tx, next *state, req *request) (result, error) {
 	if _, taken := indexOf(tx, bucketLicenses, req.record.LicenseID); found || taken {
 		return result{err: ErrConflict}, nil
 	}
+	if req.record.Kind == KindRevocation {
+		if higher, err := grows(tx, req.record); err != nil || !higher {
+			return result{err: ErrConflict}, err
+		}
+	}
 	now := l.config.Now().UTC().Truncate(time.Second)
 	if now.Before(next.lastLogged.Add(-MaxClockBehind)) {
 		return result{err: ErrClock}, nil
@@ -241,5 +246,6 @@ func put(tx *bbolt.Tx, r Record) error {
 		records.Put(number(r.Index), text),
 		tx.Bucket(bucketKeys).Put([]byte(r.FulfillmentKey), number(r.Index)),
 		tx.Bucket(bucketLicenses).Put([]byte(r.LicenseID), number(r.Index)),
+		index(tx, r),
 	)
 }

@@ -20,12 +20,18 @@ var (
 	bucketKeys     = []byte("by_key")     // fulfillment key → index
 	bucketLicenses = []byte("by_license") // license ID → index
 	bucketCounters = []byte("counters")   // cap counter → count
-	allBuckets     = [][]byte{bucketMeta, bucketRecords, bucketHashes, bucketKeys, bucketLicenses, bucketCounters}
+	bucketPayments = []byte("by_payment") // payment, NUL, index → index
+	bucketBases    = []byte("by_base")    // base's license ID, NUL, index → index
+	bucketChanges  = []byte("changes")    // license ID, NUL, cause → its last signer.RevocationChange as JSON
+	allBuckets     = [][]byte{
+		bucketMeta, bucketRecords, bucketHashes, bucketKeys, bucketLicenses, bucketCounters, bucketPayments, bucketBases, bucketChanges,
+	}
 )
 
 var (
 	metaCheckpoint = []byte("checkpoint")
-	metaTrust      = []byte("trust") // 8 bytes of version, 32 of SHA-256
+	metaTrust      = []byte("trust")      // 8 bytes of version, 32 of SHA-256
+	metaRevocation = []byte("revocation") // index of the record of the revocation bundle in force
 )
 
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

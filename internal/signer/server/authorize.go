@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/catalog"
@@ -15,8 +14,10 @@ type grant struct {
 	intent         catalog.Intent
 	template       catalog.Template
 	fulfillmentKey string
-	issuedAt       time.Time // the event's created
-	purchasedAt    time.Time // the session's created
+	issuedAt       time.Time // the event's created, or the approved request's own time
+	purchasedAt    time.Time // when the session or invoice was made
+	periodEnd      time.Time // of a subscription's cycle
+	payment        string    // the payment intent, where there is one
 }
 
 // Check tells whether Stripe signed an event, and freshly. It authorizes nothing.
@@ -38,7 +39,7 @@ func (i *Issuer) Check(e signer.Event) (signer.Checked, error) {
 	}
 	return signer.Checked{
 		Valid: true, EventID: event.ID, Type: event.Type, Created: event.Created, Mode: mode, APIVersion: event.APIVersion,
-		Account: event.Account, ObjectID: event.Session.ID,
+		Account: event.Account, ObjectID: event.Data.ID,
 	}, nil
 }
 
@@ -58,46 +59,46 @@ func (i *Issuer) read(e signer.Event) (*evidence.Event, time.Time, error) {
 	return event, signedAt, nil
 }
 
-// authorize decides what a Checkout event proves. Nothing in it depends on the clock but the bound on the future: the same
+// authorize decides what an event proves. Nothing in it depends on the clock but the bound on the future: the same
 // evidence is good for the same license next year.
 func (i *Issuer) authorize(e signer.Event) (grant, error) {
-	event, signedAt, err := i.read(e)
+	event, err := i.proven(e)
 	if err != nil {
 		return grant{}, err
+	}
+	switch event.Type {
+	case typeCompleted, typeAsyncPaid:
+		return i.authorizeCheckout(event)
+	case typeInvoicePaid:
+		return i.authorizeInvoice(event)
+	}
+	return grant{}, refuse(signer.CodeEventType, "this type of event proves no payment")
+}
+
+// proven reads an event that Stripe signed at any time up to now, for this account and mode.
+func (i *Issuer) proven(e signer.Event) (*evidence.Event, error) {
+	event, signedAt, err := i.read(e)
+	if err != nil {
+		return nil, err
 	}
 	ahead := i.config.Clock.Now().Add(evidence.MaxAhead)
 	if signedAt.After(ahead) || event.Created.After(ahead) {
-		return grant{}, refuse(signer.CodeTimestampOutside, "the event is from the future")
+		return nil, refuse(signer.CodeTimestampOutside, "the event is from the future")
 	}
-	if err := i.checkOrigin(event); err != nil {
-		return grant{}, err
-	}
-	if err := checkSession(event); err != nil {
-		return grant{}, err
-	}
-	s := event.Session
-	intent, err := catalog.ParseIntent(s.Metadata)
+	return event, i.checkOrigin(event)
+}
+
+// intent reads what a purchase asks for and finds its template.
+func (i *Issuer) intent(metadata map[string]string) (catalog.Intent, catalog.Template, error) {
+	intent, err := catalog.ParseIntent(metadata)
 	if err != nil {
-		return grant{}, refuse(signer.CodeIntentMalformed, "the metadata is not an issuance intent")
+		return intent, catalog.Template{}, refuse(signer.CodeIntentMalformed, "the metadata is not an issuance intent")
 	}
 	template, ok := i.config.Bundle.Template(intent.Template)
-	switch {
-	case !ok:
-		return grant{}, refuse(signer.CodeTemplateUnknown, "the template is not in the trust bundle")
-	case !template.SelfService() || template.Price.ByContract:
-		return grant{}, refuse(signer.CodeChannel, "the template is not sold by a one-time checkout")
-	case !template.Open(s.Created):
-		return grant{}, refuse(signer.CodeTemplateClosed, "the template's version was closed before the session was made")
+	if !ok {
+		return intent, template, refuse(signer.CodeTemplateUnknown, "the template is not in the trust bundle")
 	}
-	if err := checkPayment(event, intent, template); err != nil {
-		return grant{}, err
-	}
-	if err := intent.Validate(template); err != nil {
-		return grant{}, catalogRefusal(err)
-	}
-	return grant{
-		intent: intent, template: template, fulfillmentKey: intent.OrderID, issuedAt: event.Created, purchasedAt: s.Created,
-	}, nil
+	return intent, template, nil
 }
 
 // checkOrigin pins API version, account and mode.
@@ -114,51 +115,12 @@ func (i *Issuer) checkOrigin(e *evidence.Event) error {
 	return nil
 }
 
-// The types of event that prove a payment by Checkout.
-const (
-	typeCompleted = "checkout.session.completed"
-	typeAsyncPaid = "checkout.session.async_payment_succeeded"
-)
-
-// checkSession checks that the event carries a completed one-time Checkout session.
-func checkSession(e *evidence.Event) error {
-	s := e.Session
-	switch {
-	case e.Type != typeCompleted && e.Type != typeAsyncPaid:
-		return refuse(signer.CodeEventType, "this type of event proves no payment")
-	case s.Object != "checkout.session" || s.ID == "":
-		return refuse(signer.CodeEventMalformed, "the event carries no Checkout session")
-	case s.Mode != "payment":
-		return refuse(signer.CodeEventType, "the session is not for a one-time payment")
-	case !e.Has("data.object.livemode") || s.Livemode != e.Livemode:
-		return refuse(signer.CodeMode, "event and session are of different modes, live and test")
-	case !e.Has("data.object.created"):
-		return refuse(signer.CodeEventMalformed, "the session does not say when it was made")
-	case s.Status != "complete":
-		return refuse(signer.CodeUnpaid, "the session is not complete")
+// granted checks last whether the template lets an intent be.
+func granted(g grant) (grant, error) {
+	if err := g.intent.Validate(g.template); err != nil {
+		return grant{}, catalogRefusal(err)
 	}
-	return nil
-}
-
-// checkPayment compares what was paid with the pinned price: the amount after discount, and the amount charged, both at
-// least the price.
-func checkPayment(e *evidence.Event, intent catalog.Intent, t catalog.Template) error {
-	s := e.Session
-	free := e.Type == typeCompleted && s.PaymentStatus == "no_payment_required" && t.Free()
-	if s.PaymentStatus != "paid" && !free {
-		return refuse(signer.CodeUnpaid, "the session is not paid")
-	}
-	if s.Currency != strings.ToLower(t.Price.Currency) {
-		return refuse(signer.CodeCurrency, "the currency is not the template's")
-	}
-	if !e.Has("data.object.amount_subtotal") || !e.Has("data.object.amount_total") {
-		return refuse(signer.CodeAmount, "the session has no amounts")
-	}
-	price := t.Price.UnitAmount * int64(intent.Quantity) // at most 2^40 times six digits
-	if s.AmountSubtotal < 0 || s.AmountDiscount < 0 || s.AmountSubtotal-s.AmountDiscount < price || s.AmountTotal < price {
-		return refuse(signer.CodeAmount, "less was paid than the template's price")
-	}
-	return nil
+	return g, nil
 }
 
 // catalogRefusal gives an error of the catalog its code. The catalog's reasons hold nothing of the request.

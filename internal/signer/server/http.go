@@ -32,6 +32,7 @@ func (i *Issuer) mux() http.Handler {
 	}
 	verb("/v1/check", http.MethodPost, i.serveCheck)
 	verb("/v1/issue", http.MethodPost, i.serveIssue)
+	verb("/v1/revoke", http.MethodPost, i.serveRevoke)
 	verb("/v1/trust", http.MethodGet, i.serveTrust)
 	verb("/v1/status", http.MethodGet, i.serveStatus)
 	verb("/v1/log/checkpoint", http.MethodGet, i.serveCheckpoint)
@@ -180,6 +181,23 @@ func (i *Issuer) serveIssue(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Log-Index", strconv.FormatUint(issued.Index, 10))
 	w.Header().Set("Fulfillment-Key", issued.FulfillmentKey)
 	write(w, http.StatusOK, "application/json", issued.Envelope)
+	return nil
+}
+
+func (i *Issuer) serveRevoke(w http.ResponseWriter, r *http.Request) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	request, err := decodeRevoke(body)
+	if err != nil {
+		return refuse(signer.CodeBadRequest, "the request is not {event, approval}")
+	}
+	revoked, err := i.Revoke(r.Context(), request)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, revoked)
 	return nil
 }
 

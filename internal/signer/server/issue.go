@@ -42,10 +42,11 @@ func (i *Issuer) Issue(ctx context.Context, r signer.IssueRequest) (Issued, erro
 	record := log.Record{
 		Kind: log.KindIssuance, FulfillmentKey: g.fulfillmentKey, IntentSHA256: intentDigest(g.intent), Event: r.Event.Body,
 		SignatureHeader: r.Event.SignatureHeader, Base: []byte(r.BaseEnvelope), IssuedAt: g.issuedAt,
+		Issuance: string(g.intent.Kind), BaseID: g.intent.BaseID, Payment: g.payment,
 	}
 	logged, found, err := i.config.Log.Find(g.fulfillmentKey)
 	if err != nil {
-		return Issued{}, i.logRefusal(err, g)
+		return Issued{}, i.logRefusal(err, g.fulfillmentKey)
 	}
 	if found {
 		return i.answerLogged(logged, record)
@@ -58,7 +59,7 @@ func (i *Issuer) Issue(ctx context.Context, r signer.IssueRequest) (Issued, erro
 		return Issued{}, err
 	}
 	if logged, err = i.config.Log.Append(ctx, record, i.counters(g)); err != nil {
-		return Issued{}, i.logRefusal(err, g)
+		return Issued{}, i.logRefusal(err, g.fulfillmentKey)
 	}
 	i.config.Logger.Info("license issued", "license_id", logged.LicenseID, "log_index", logged.Index)
 	return Issued{Envelope: logged.Envelope, Index: logged.Index, FulfillmentKey: logged.FulfillmentKey}, nil
@@ -78,10 +79,10 @@ func (i *Issuer) conflict(key string) error {
 	return refuse(signer.CodeConflict, "another intent was issued under this fulfillment key")
 }
 
-func (i *Issuer) logRefusal(err error, g grant) error {
+func (i *Issuer) logRefusal(err error, key string) error {
 	switch {
 	case errors.Is(err, log.ErrConflict):
-		return i.conflict(g.fulfillmentKey)
+		return i.conflict(key)
 	case errors.Is(err, log.ErrCap):
 		return refuse(signer.CodeCapExceeded, "a cap of the trust bundle is reached")
 	case errors.Is(err, log.ErrClock):

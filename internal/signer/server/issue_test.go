@@ -50,7 +50,7 @@ func TestNothingIsSignedWithoutEvidenceForIt(t *testing.T) {
 		{"another API version", func(s *session) { s.apiVersion = "2024-06-20" }, signer.CodeAPIVersion},
 		{"no API version", func(s *session) { s.apiVersion = "" }, signer.CodeAPIVersion},
 		{"another type", func(s *session) { s.eventType = "checkout.session.expired" }, signer.CodeEventType},
-		{"invoice.paid", func(s *session) { s.eventType = "invoice.paid" }, signer.CodeEventType},
+		{"invoice.paid", func(s *session) { s.eventType = "invoice.paid" }, signer.CodeEventMalformed},
 		{"another object", func(s *session) { s.object = "payment_intent" }, signer.CodeEventMalformed},
 		{"a subscription", func(s *session) { s.mode = "subscription" }, signer.CodeEventType},
 		{"a set-up", func(s *session) { s.mode = "setup" }, signer.CodeEventType},

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -34,6 +35,11 @@ type Keys interface {
 // sync.
 type Log interface {
 	Find(key string) (log.Record, bool, error)
+	License(id string) (log.Record, bool, error)
+	PaidBy(payment string) ([]log.Record, error)
+	BuiltOn(licenseID string) ([]log.Record, error)
+	Standing() (log.Standing, error)
+	Causes(licenseID string) (log.Causes, error)
 	Append(ctx context.Context, r log.Record, counters []log.Counter) (log.Record, error)
 	Page(from uint64, maxRecords, maxBytes int) ([]log.Record, uint64, error)
 	ProveInclusion(index, size uint64) (tlog.RecordProof, error)
@@ -59,11 +65,12 @@ type Config struct {
 // Issuer decides what is signed under one trust bundle; safe for concurrent use. Another bundle takes another issuer, see
 // Current.
 type Issuer struct {
-	config  Config
-	bases   *license.KeyRing            // verifies bases
-	own     map[string]*license.KeyRing // verifies what a key of the bundle just signed, by key ID
-	verbs   http.Handler
-	started time.Time
+	config   Config
+	bases    *license.KeyRing            // verifies bases
+	own      map[string]*license.KeyRing // verifies what a key of the bundle just signed, by key ID
+	verbs    http.Handler
+	started  time.Time
+	revoking sync.Mutex // a revocation decides on what the one before left
 }
 
 // New returns an issuer; it refuses a configuration that lacks something.
