@@ -175,6 +175,7 @@ type session struct {
 	object, mode, status, payment, currency string
 	subtotal, discount, total               int64
 	metadata                                map[string]string
+	paymentIntent                           string
 }
 
 func paid(intent catalog.Intent, amount int64) *session {
@@ -192,6 +193,7 @@ func (s *session) body() []byte {
 			"id": "cs_" + s.eventID, "object": s.object, "mode": s.mode, "status": s.status, "payment_status": s.payment, "currency": s.currency,
 			"amount_subtotal": s.subtotal, "amount_total": s.total, "total_details": map[string]any{"amount_discount": s.discount},
 			"created": s.sessionCreated.Unix(), "livemode": s.sessionLivemode, "metadata": s.metadata,
+			"payment_intent": s.paymentIntent,
 		}},
 	}
 	if s.account != "" {

@@ -135,6 +135,13 @@ func (i *Issuer) base(g grant, envelope string) (*license.Payload, *catalog.Temp
 		return nil, nil, refuse(signer.CodeBaseInvalid, "the base does not verify")
 	}
 	payload := read.Payload()
+	causes, err := i.config.Log.Causes(payload.LicenseID)
+	if err != nil {
+		return nil, nil, i.logRefusal(err, g.fulfillmentKey)
+	}
+	if revoked(causes) {
+		return nil, nil, refuse(signer.CodeRevoked, "the base was revoked")
+	}
 	var baseTemplate *catalog.Template
 	if newest, ok := i.config.Bundle.Newest(payload.SKU); ok {
 		baseTemplate = &newest
