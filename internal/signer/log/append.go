@@ -38,9 +38,9 @@ type result struct {
 const maxGroup = 64
 
 // Append logs a record and returns it as logged, after the sync. Where the fulfillment key is logged already it returns
-// the logged record if the intent is the same, and ErrConflict if it is not. ErrCap says that a counter is at its limit,
-// ErrClock that the clock is behind the log, ErrFailed that nothing can be logged. When ctx ends first the record may
-// still have been logged; asking again tells.
+// the logged record if the intent is the same, and ErrConflict if it is not. ErrOvertaken says that a revocation was decided
+// on an older bundle, ErrCap that a counter is at its limit, ErrClock that the clock is behind the log, ErrFailed that nothing
+// can be logged. When ctx ends first the record may still have been logged; asking again tells.
 func (l *Log) Append(ctx context.Context, r Record, counters []Counter) (Record, error) {
 	if err := checkRecord(r); err != nil {
 		return Record{}, err
@@ -174,8 +174,8 @@ func (l *Log) decide(tx *bbolt.Tx, next *state, req *request) (result, error) {
 		return result{err: ErrConflict}, nil
 	}
 	if req.record.Kind == KindRevocation {
-		if higher, err := grows(tx, req.record); err != nil || !higher {
-			return result{err: ErrConflict}, err
+		if ok, err := follows(tx, req.record); err != nil || !ok {
+			return result{err: ErrOvertaken}, err
 		}
 	}
 	now := l.config.Now().UTC().Truncate(time.Second)

@@ -24,15 +24,16 @@ import (
 
 // Why the log refuses.
 var (
-	ErrMissing  = errors.New("issuance log is missing")
-	ErrInUse    = errors.New("issuance log is in use by another signer")
-	ErrBroken   = errors.New("issuance log is broken")
-	ErrRollback = errors.New("issuance log is older than what was signed before")
-	ErrFailed   = errors.New("issuance log failed")
-	ErrClosed   = errors.New("issuance log is closed")
-	ErrConflict = errors.New("another intent is logged under this fulfillment key")
-	ErrCap      = errors.New("cap reached")
-	ErrClock    = errors.New("clock is behind the issuance log")
+	ErrMissing   = errors.New("issuance log is missing")
+	ErrInUse     = errors.New("issuance log is in use by another signer")
+	ErrBroken    = errors.New("issuance log is broken")
+	ErrRollback  = errors.New("issuance log is older than what was signed before")
+	ErrFailed    = errors.New("issuance log failed")
+	ErrClosed    = errors.New("issuance log is closed")
+	ErrConflict  = errors.New("another intent is logged under this fulfillment key")
+	ErrOvertaken = errors.New("another revocation was logged meanwhile")
+	ErrCap       = errors.New("cap reached")
+	ErrClock     = errors.New("clock is behind the issuance log")
 )
 
 // MaxClockBehind is how far the clock may be behind the last record.

@@ -39,6 +39,7 @@ type Record struct {
 	IssuedAt        time.Time                 `json:"issued_at"`
 	LoggedAt        time.Time                 `json:"logged_at"` // whole seconds, never before the record before it
 	Index           uint64                    `json:"-"`
+	Follows         int64                     `json:"-"` // of a revocation to be logged: the epoch that it was decided on, 0 for none
 }
 
 // Leaf is the bytes that the Merkle tree holds for the record. They are text, so that anyone can make them again from an

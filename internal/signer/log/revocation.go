@@ -154,13 +154,15 @@ func index(tx *bbolt.Tx, r Record) error {
 	return tx.Bucket(bucketMeta).Put(metaRevocation, at)
 }
 
-// grows reports whether a revocation's epoch is above that of the bundle in force.
-func grows(tx *bbolt.Tx, r Record) (bool, error) {
-	epoch := EpochOf(r.LicenseID)
-	last := tx.Bucket(bucketMeta).Get(metaRevocation)
-	if last == nil {
-		return epoch > 0, nil
+// follows reports whether a revocation was decided on the bundle in force, and its epoch is higher.
+func follows(tx *bbolt.Tx, r Record) (bool, error) {
+	inForce := int64(0)
+	if last := tx.Bucket(bucketMeta).Get(metaRevocation); last != nil {
+		record, err := readRecord(tx, binary.BigEndian.Uint64(last))
+		if err != nil {
+			return false, err
+		}
+		inForce = EpochOf(record.LicenseID)
 	}
-	inForce, err := readRecord(tx, binary.BigEndian.Uint64(last))
-	return epoch > EpochOf(inForce.LicenseID), err
+	return r.Follows == inForce && EpochOf(r.LicenseID) > inForce, nil
 }

@@ -197,8 +197,11 @@ func TestOtherUsersAreRefused(t *testing.T) {
 
 func TestTooManyAtOnceAreToldToComeBack(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
-	handler := limit(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	entered, release := make(chan struct{}, maxAtOnce), make(chan struct{})
+	handler := limit(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		entered <- struct{}{}
+		<-release
+	}))
 	answers := make(chan int, maxAtOnce)
 	serve := func() int {
 		recorder := httptest.NewRecorder()
@@ -207,8 +210,8 @@ func TestTooManyAtOnceAreToldToComeBack(t *testing.T) {
 	}
 	for range maxAtOnce {
 		go func() { answers <- serve() }()
+		<-entered
 	}
-	time.Sleep(50 * time.Millisecond)
 	if got := serve(); got != http.StatusServiceUnavailable {
 		t.Errorf("status %d", got)
 	}

@@ -87,7 +87,7 @@ func (i *Issuer) logRefusal(err error, key string) error {
 		return refuse(signer.CodeCapExceeded, "a cap of the trust bundle is reached")
 	case errors.Is(err, log.ErrClock):
 		return refuse(signer.CodeClock, "the clock is behind the issuance log")
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, log.ErrOvertaken):
 		return refuse(signer.CodeOverloaded, "not logged in time; ask again")
 	}
 	return refuse(signer.CodeLog, "the issuance log failed, so nothing is issued")

@@ -169,7 +169,7 @@ func (i *Issuer) revocation(s log.Standing, changes []signer.RevocationChange, n
 	}
 	return log.Record{
 		Kind: log.KindRevocation, FulfillmentKey: payload.RevocationSetID, LicenseID: payload.RevocationSetID, Changes: changes,
-		Envelope: envelope, IssuedAt: now,
+		Envelope: envelope, IssuedAt: now, Follows: s.Epoch,
 	}, nil
 }
 
