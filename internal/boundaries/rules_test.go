@@ -62,7 +62,7 @@ var rules = []rule{{
 	name: "the witness links nothing of the portal, and no key or verb of the signer",
 	of:   []string{"cmd/witness/..."},
 	check: linksNone(slices.Concat(portal, []string{"cmd/signer/...", "internal/signer/server/...", "internal/signer/keys/...",
-		"internal/signer/evidence/...", pgx, stripe, chi, templ, river})),
+		"internal/signer/evidence/...", "internal/signer/log/...", pgx, stripe, chi, templ, river})),
 	plantPath: "internal/witness/planted.go",
 	plant:     `package witness; import _ "github.com/metrum-ai/licensing-portal/internal/signer/keys"`,
 }, {

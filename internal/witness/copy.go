@@ -11,7 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/metrum-ai/licensing-portal/internal/signer/log"
+	"github.com/metrum-ai/licensing-portal/internal/signer"
 	"github.com/metrum-ai/licensing-portal/internal/strictjson"
 )
 
@@ -37,10 +37,10 @@ type logCopy struct {
 	dir       string
 	entries   *os.File
 	hashes    *os.File
-	committed bool      // there is a verified checkpoint
-	tree      tlog.Tree // of the verified checkpoint
-	bytes     int64     // of the entries file that belong to it
-	at        int64     // where the next entry goes
+	committed bool              // there is a verified checkpoint
+	verified  signer.Checkpoint // the empty tree until then
+	bytes     int64             // of the entries file that belong to it
+	at        int64             // where the next entry goes
 }
 
 // openCopy opens or starts a copy. What goes beyond its verified checkpoint stays until rewind.
@@ -48,11 +48,11 @@ func openCopy(dir string, verifier note.Verifier) (*logCopy, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	v, tree, err := readVerified(dir, verifier)
+	v, checkpoint, err := readVerified(dir, verifier)
 	if err != nil {
 		return nil, err
 	}
-	c := &logCopy{dir: dir, committed: v != nil, tree: tree}
+	c := &logCopy{dir: dir, committed: v != nil, verified: checkpoint}
 	if v != nil {
 		c.bytes = v.EntriesBytes
 	}
@@ -74,7 +74,7 @@ func (c *logCopy) check() error {
 	if err := syscall.Flock(int(c.entries.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("%s: another witness has it open", c.dir)
 	}
-	for file, want := range map[*os.File]int64{c.entries: c.bytes, c.hashes: hashBytes(c.tree.N)} {
+	for file, want := range map[*os.File]int64{c.entries: c.bytes, c.hashes: hashBytes(c.verified.N)} {
 		info, err := file.Stat()
 		if err != nil {
 			return err
@@ -83,11 +83,11 @@ func (c *logCopy) check() error {
 			return fmt.Errorf("%w: %s has %d bytes instead of %d", ErrCopy, file.Name(), info.Size(), want)
 		}
 	}
-	have, err := c.treeAt(c.tree.N)
+	have, err := c.treeAt(c.verified.N)
 	if err != nil {
 		return err
 	}
-	if have.Hash != c.tree.Hash {
+	if have.Hash != c.verified.Hash {
 		return fmt.Errorf("%w: %s does not have the checkpoint's root", ErrCopy, c.hashes.Name())
 	}
 	return nil
@@ -96,7 +96,7 @@ func (c *logCopy) check() error {
 // rewind drops what is not verified.
 func (c *logCopy) rewind() error {
 	c.at = c.bytes
-	return errors.Join(c.entries.Truncate(c.bytes), c.hashes.Truncate(hashBytes(c.tree.N)))
+	return errors.Join(c.entries.Truncate(c.bytes), c.hashes.Truncate(hashBytes(c.verified.N)))
 }
 
 func (c *logCopy) close() error { return errors.Join(c.entries.Close(), c.hashes.Close()) }
@@ -129,7 +129,7 @@ func (c *logCopy) treeAt(size int64) (tlog.Tree, error) {
 }
 
 // commit makes a verified checkpoint the copy's.
-func (c *logCopy) commit(signed []byte, tree tlog.Tree) error {
+func (c *logCopy) commit(signed []byte, checkpoint signer.Checkpoint) error {
 	if err := errors.Join(c.entries.Sync(), c.hashes.Sync()); err != nil {
 		return err
 	}
@@ -140,30 +140,30 @@ func (c *logCopy) commit(signed []byte, tree tlog.Tree) error {
 	if err := replaceFile(filepath.Join(c.dir, verifiedFile), append(text, '\n')); err != nil {
 		return err
 	}
-	c.committed, c.tree, c.bytes = true, tree, c.at
+	c.committed, c.verified, c.bytes = true, checkpoint, c.at
 	return nil
 }
 
-// readVerified reads the last verified checkpoint; nil and the empty tree where there is none yet.
-func readVerified(dir string, verifier note.Verifier) (*verified, tlog.Tree, error) {
+// readVerified reads the last verified checkpoint; nil and that of the empty tree where there is none yet.
+func readVerified(dir string, verifier note.Verifier) (*verified, signer.Checkpoint, error) {
 	path := filepath.Join(dir, verifiedFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		hash, err := tlog.TreeHash(0, nil)
-		return nil, tlog.Tree{Hash: hash}, err
+		return nil, signer.Checkpoint{Tree: tlog.Tree{Hash: hash}}, err
 	}
 	if err != nil {
-		return nil, tlog.Tree{}, err
+		return nil, signer.Checkpoint{}, err
 	}
 	var v verified
 	if err := strictjson.Decode(text, &v); err != nil || v.EntriesBytes < 0 {
-		return nil, tlog.Tree{}, fmt.Errorf("%w: %s does not read", ErrCopy, path)
+		return nil, signer.Checkpoint{}, fmt.Errorf("%w: %s does not read", ErrCopy, path)
 	}
-	tree, err := log.OpenCheckpoint([]byte(v.Checkpoint), verifier)
+	checkpoint, err := signer.OpenCheckpoint([]byte(v.Checkpoint), verifier)
 	if err != nil {
-		return nil, tlog.Tree{}, fmt.Errorf("%w: %s: %w; is log_key the key of this log?", ErrCopy, path, err)
+		return nil, signer.Checkpoint{}, fmt.Errorf("%w: %s: %w; is log_key the key of this log?", ErrCopy, path, err)
 	}
-	return &v, tree, nil
+	return &v, checkpoint, nil
 }
 
 // replaceFile writes a file that is there whole or not at all, also after a power cut.

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/metrum-ai/licensing-portal/internal/signer/log"
+	"github.com/metrum-ai/licensing-portal/internal/signer"
 )
 
 func TestARestartedWitnessGoesOnWhereItStopped(t *testing.T) {
@@ -76,9 +76,9 @@ func TestAKilledWitnessLeavesAUsableCopy(t *testing.T) {
 			w.must(watch.Look(t.Context()))
 			w.fill("a", 3, 9)
 			signed := w.log.Checkpoint()
-			tree, err := log.OpenCheckpoint(signed, w.verifier)
+			tree, err := signer.OpenCheckpoint(signed, w.verifier)
 			w.must(err)
-			w.must(watch.extend(t.Context(), signed, tree)) // and killed before it was committed
+			w.must(watch.extend(t.Context(), signed, tree.Tree)) // and killed before it was committed
 			w.must(watch.Close())
 			kill(t, w)
 			w.intact(3)
@@ -96,9 +96,9 @@ func TestAWitnessKilledBeforeItsFirstCheckpointStartsOver(t *testing.T) {
 	w.fill("a", 0, 3)
 	watch := w.witness()
 	signed := w.log.Checkpoint()
-	tree, err := log.OpenCheckpoint(signed, w.verifier)
+	tree, err := signer.OpenCheckpoint(signed, w.verifier)
 	w.must(err)
-	w.must(watch.extend(t.Context(), signed, tree))
+	w.must(watch.extend(t.Context(), signed, tree.Tree))
 	w.must(watch.Close())
 	if _, err := Verify(w.dir, w.verifier); err == nil {
 		t.Error("verifies without a checkpoint")

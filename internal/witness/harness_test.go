@@ -51,7 +51,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{t: t, now: noon, dir: filepath.Join(t.TempDir(), "copy")}
 	w.store = log.Config{Path: filepath.Join(t.TempDir(), "log.db"), Origin: "test/log", Key: private, Now: func() time.Time { return noon }}
-	if w.verifier, err = log.NewVerifier("test/log", public); err != nil {
+	if w.verifier, err = signer.NewLogVerifier("test/log", public); err != nil {
 		t.Fatal(err)
 	}
 	w.init()

@@ -19,6 +19,7 @@ const (
 	Fork    Kind = "fork"    // two signed histories that do not agree
 	Gap     Kind = "gap"     // entries that are missing, or are not those of a signed checkpoint
 	Shrunk  Kind = "shrunk"  // fewer records than were signed before
+	Trust   Kind = "trust"   // a trust bundle in force that is older than one before it, or another of its version
 	Silence Kind = "silence" // no verified checkpoint for too long
 )
 

@@ -2,8 +2,9 @@
 //
 // A witness holds no secret and signs nothing. It knows the log's public key. Each look asks for the newest signed
 // checkpoint, has it proven that the log still begins with what was verified before, makes every new entry's leaf again
-// from the entry's own bytes, and only then calls the checkpoint verified. What cannot be so is an Alarm: a fork, a gap or
-// a log that shrank stands until a person has looked into it; silence ends with the next verified checkpoint.
+// from the entry's own bytes, and only then calls the checkpoint verified. What cannot be so is an Alarm: a fork, a gap, a
+// log that shrank or a trust bundle that was taken back stands until a person has looked into it; silence ends with the
+// next verified checkpoint.
 package witness
 
 import (
@@ -18,7 +19,6 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/metrum-ai/licensing-portal/internal/signer"
-	"github.com/metrum-ai/licensing-portal/internal/signer/log"
 	"github.com/metrum-ai/licensing-portal/internal/strictjson"
 )
 
@@ -70,9 +70,9 @@ func (w *Witness) start() (err error) {
 	if w.state.Alarm != nil && w.state.Alarm.Kind != Silence {
 		return fmt.Errorf("%w; when it is cleared up, move %s away and start again", w.state.Alarm, statePath(w.config.Dir))
 	}
-	if w.state.Size > w.copy.tree.N {
+	if w.state.Size > w.copy.verified.N {
 		// Without this a lost checkpoint would make the witness forget, and drop, all that it verified.
-		return fmt.Errorf("%w: %d entries were verified, its checkpoint has %d", ErrCopy, w.state.Size, w.copy.tree.N)
+		return fmt.Errorf("%w: %d entries were verified, its checkpoint has %d", ErrCopy, w.state.Size, w.copy.verified.N)
 	}
 	w.state.Since = w.config.Now().UTC()
 	return errors.Join(w.copy.rewind(), w.writeState())
@@ -82,7 +82,7 @@ func (w *Witness) start() (err error) {
 func (w *Witness) Close() error { return w.copy.close() }
 
 // Size is how many entries the copy holds, all verified.
-func (w *Witness) Size() int64 { return w.copy.tree.N }
+func (w *Witness) Size() int64 { return w.copy.verified.N }
 
 // Look takes one look at the log. Nil means that a checkpoint was verified, or that there was no good answer and silence
 // is not reached yet. An *Alarm has been written to the state file when it is returned; any other error is the copy's.
@@ -93,7 +93,7 @@ func (w *Witness) Look(ctx context.Context) error {
 	now := w.config.Now().UTC()
 	switch {
 	case err == nil:
-		w.state.VerifiedAt, w.state.Size, w.state.Alarm = now, w.copy.tree.N, nil
+		w.state.VerifiedAt, w.state.Size, w.state.Alarm = now, w.copy.verified.N, nil
 		return w.writeState()
 	case ctx.Err() != nil:
 		return nil // the witness is being stopped
@@ -125,38 +125,39 @@ func (w *Witness) look(ctx context.Context) error {
 	if err != nil {
 		return &unanswered{err}
 	}
-	tree, err := log.OpenCheckpoint(signed, w.config.Verifier)
+	now, err := signer.OpenCheckpoint(signed, w.config.Verifier)
 	if err != nil {
 		return &unanswered{err}
 	}
-	have := w.copy.tree
+	have := w.copy.verified
 	switch {
-	case tree.N < have.N:
-		return alarmed(Shrunk, signed, "the log signed %d records, the copy has %d", tree.N, have.N)
-	case tree.N == have.N && tree.Hash != have.Hash:
-		return alarmed(Fork, signed, "the log signed two histories of %d records", tree.N)
-	case tree.N == have.N:
-		if have.N == 0 && !w.copy.committed {
-			return w.copy.commit(signed, tree)
-		}
+	case now.N < have.N:
+		return alarmed(Shrunk, signed, "the log signed %d records, the copy has %d", now.N, have.N)
+	case now.N == have.N && now.Hash != have.Hash:
+		return alarmed(Fork, signed, "the log signed two histories of %d records", now.N)
+	case now.Trust.Version < have.Trust.Version || now.Trust.Version == have.Trust.Version && now.Trust != have.Trust:
+		return alarmed(Trust, signed, "the log was under version %d of the trust bundle and is under another or older one, version %d",
+			have.Trust.Version, now.Trust.Version)
+	case now == have && w.copy.committed:
 		return nil
+	case now.N > have.N:
+		if err := w.extend(ctx, signed, now.Tree); err != nil {
+			return errors.Join(err, w.copy.rewind())
+		}
 	}
-	if err := w.extend(ctx, signed, tree); err != nil {
-		return errors.Join(err, w.copy.rewind())
-	}
-	return w.copy.commit(signed, tree)
+	return w.copy.commit(signed, now)
 }
 
 // extend copies and verifies the entries between the copy and a larger tree.
 func (w *Witness) extend(ctx context.Context, signed []byte, tree tlog.Tree) error {
-	begins, err := w.beginsWith(ctx, tree, w.copy.tree)
+	begins, err := w.beginsWith(ctx, tree, w.copy.verified.Tree)
 	if err != nil {
 		return err
 	}
 	if !begins {
-		return alarmed(Fork, signed, "the log's %d records do not begin with the %d that it signed before", tree.N, w.copy.tree.N)
+		return alarmed(Fork, signed, "the log's %d records do not begin with the %d that it signed before", tree.N, w.copy.verified.N)
 	}
-	for at := w.copy.tree.N; at < tree.N; {
+	for at := w.copy.verified.N; at < tree.N; {
 		next, err := w.appendPage(ctx, signed, at, tree.N)
 		if err != nil {
 			return err
@@ -237,12 +238,12 @@ func leafOf(text []byte, index int64) (tlog.Hash, error) {
 	if e.Index != uint64(index) {
 		return tlog.Hash{}, fmt.Errorf("has index %d", e.Index)
 	}
-	r := log.RecordOf(e)
-	if r.LeafHash() != e.LeafHash {
+	leaf := e.HashLeaf()
+	if leaf.String() != e.LeafHash {
 		return tlog.Hash{}, errors.New("does not match its leaf hash")
 	}
 	if e.IssuedAt.Nanosecond() != 0 || e.LoggedAt.Nanosecond() != 0 {
 		return tlog.Hash{}, errors.New("has times that are not whole seconds")
 	}
-	return tlog.RecordHash(r.Leaf()), nil
+	return leaf, nil
 }

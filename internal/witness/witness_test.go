@@ -63,7 +63,7 @@ func TestAForkAfterARestoredStoreIsAlarmed(t *testing.T) {
 			w.restore()
 			w.fill("b", 5, size)
 			alarm := w.wantAlarm(watch.Look(t.Context()), Fork)
-			if tree, err := log.OpenCheckpoint([]byte(alarm.Checkpoint), w.verifier); err != nil || tree.N != int64(size) {
+			if tree, err := signer.OpenCheckpoint([]byte(alarm.Checkpoint), w.verifier); err != nil || tree.N != int64(size) {
 				t.Errorf("the alarm does not hold the signed proof: %v", err)
 			}
 			w.intact(8) // of the history that was witnessed first
@@ -95,14 +95,48 @@ func TestALogStartedAnewIsAlarmed(t *testing.T) {
 	w.wantAlarm(watch.Look(t.Context()), Shrunk)
 }
 
+func TestATrustBundleThatWasTakenBackIsAlarmed(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]struct {
+		version int64
+		bundle  string
+	}{"an older version": {1, "one"}, "another of the version": {2, "not two"}} {
+		w := newWorld(t)
+		w.fill("a", 0, 3)
+		w.must(w.log.RememberTrust(1, []byte("one")))
+		w.save()
+		w.must(w.log.RememberTrust(2, []byte("two")))
+		watch := w.witness()
+		w.must(watch.Look(t.Context()))
+		if watch.copy.verified.Trust.Version != 2 {
+			t.Errorf("%s: the copy remembers %+v", name, watch.copy.verified.Trust)
+		}
+		w.restore()
+		w.must(w.log.RememberTrust(next.version, []byte(next.bundle)))
+		w.fill("a", 3, 5)
+		w.wantAlarm(watch.Look(t.Context()), Trust)
+		w.intact(3)
+	}
+}
+
+func TestANewTrustBundleIsRememberedWithoutANewRecord(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fill("a", 0, 3)
+	watch := w.witness()
+	w.must(watch.Look(t.Context()))
+	w.must(w.log.RememberTrust(2, []byte("two")))
+	w.must(watch.Look(t.Context()))
+	w.must(watch.Close())
+	if watch = w.witness(); watch.copy.verified.N != 3 || watch.copy.verified.Trust.Version != 2 {
+		t.Errorf("the copy remembers %+v", watch.copy.verified)
+	}
+}
+
 func TestEntriesThatAreNotThoseOfTheCheckpointAreAlarmed(t *testing.T) {
 	t.Parallel()
 	rehash := func(e *signer.Entry) {
-		r := log.Record{
-			Kind: e.Kind, FulfillmentKey: e.FulfillmentKey, LicenseID: e.LicenseID, IntentSHA256: e.IntentSHA256, Event: e.Event.Body,
-			SignatureHeader: e.Event.SignatureHeader, Envelope: []byte(e.Envelope), IssuedAt: e.IssuedAt, LoggedAt: e.LoggedAt,
-		}
-		e.LeafHash = r.LeafHash()
+		e.LeafHash = e.HashLeaf().String()
 	}
 	one := func(change func(*signer.Entry)) func([]signer.Entry) []signer.Entry {
 		return func(list []signer.Entry) []signer.Entry {

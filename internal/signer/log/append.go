@@ -119,6 +119,8 @@ func (l *Log) commitGroup(group []*request, results []result) (err error) {
 	if err := l.Err(); err != nil {
 		return err
 	}
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	defer func() {
 		if recover() != nil { // bbolt panics on pages that make no sense
 			err = l.fail(ErrBroken)
@@ -136,23 +138,20 @@ func (l *Log) commitGroup(group []*request, results []result) (err error) {
 			return l.fail(err)
 		}
 	}
-	if next.tree.N == l.state.Load().tree.N {
+	if next.N == l.state.Load().N {
 		return nil // nothing new
 	}
-	if next.tree.Hash, err = tlog.TreeHash(next.tree.N, hashReader{tx}); err != nil {
+	if next.Hash, err = tlog.TreeHash(next.N, hashReader{tx}); err != nil {
 		return l.fail(err)
 	}
-	if next.checkpoint, err = signCheckpoint(l.signer, next.tree); err != nil {
-		return l.fail(err)
-	}
-	if err := tx.Bucket(bucketMeta).Put(metaCheckpoint, next.checkpoint); err != nil {
+	if next.signed, err = putCheckpoint(tx, l.signer, next.Checkpoint); err != nil {
 		return l.fail(err)
 	}
 	if err := l.config.Commit(tx); err != nil {
 		return l.fail(err)
 	}
 	l.state.Store(&next)
-	if err := l.noted.write(next.tree); err != nil {
+	if err := l.noted.write(next.Tree); err != nil {
 		l.fail(err) // what was committed stays true, but nothing more is logged unnoted
 	}
 	return nil
@@ -188,7 +187,7 @@ func (l *Log) decide(tx *bbolt.Tx, next *state, req *request) (result, error) {
 		}
 	}
 	r := req.record
-	r.Index, r.LoggedAt = uint64(next.tree.N), now
+	r.Index, r.LoggedAt = uint64(next.N), now
 	if r.LoggedAt.Before(next.lastLogged) {
 		r.LoggedAt = next.lastLogged // so that a clock cannot creep backwards record by record
 	}
@@ -198,7 +197,7 @@ func (l *Log) decide(tx *bbolt.Tx, next *state, req *request) (result, error) {
 	if err := put(tx, r); err != nil {
 		return result{}, err
 	}
-	next.tree.N++
+	next.N++
 	next.lastLogged = r.LoggedAt
 	return result{record: r}, nil
 }

@@ -2,14 +2,14 @@ package log
 
 import (
 	"crypto/ed25519"
-	"encoding/base64"
-	"errors"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
-	"strconv"
-	"strings"
 
+	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/metrum-ai/licensing-portal/internal/signer"
 )
 
 // noteSigner signs checkpoints in the form of golang.org/x/mod/sumdb/note with a key that came as PKCS#8.
@@ -21,52 +21,49 @@ type noteSigner struct {
 func (s noteSigner) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(s.private, msg), nil }
 
 func newNoteSigner(origin string, private ed25519.PrivateKey) (noteSigner, error) {
-	verifier, err := NewVerifier(origin, private.Public().(ed25519.PublicKey))
+	verifier, err := signer.NewLogVerifier(origin, private.Public().(ed25519.PublicKey))
 	if err != nil {
 		return noteSigner{}, err
 	}
 	return noteSigner{Verifier: verifier, private: private}, nil
 }
 
-// NewVerifier returns the verifier of a log's checkpoints. The origin is the log's name, for instance
-// "licensing-portal/log".
-func NewVerifier(origin string, public ed25519.PublicKey) (note.Verifier, error) {
-	text, err := note.NewEd25519VerifierKey(origin, public)
-	if err != nil {
-		return nil, fmt.Errorf("log key: %w", err)
+// putCheckpoint signs a checkpoint into the store.
+func putCheckpoint(tx *bbolt.Tx, s noteSigner, c signer.Checkpoint) (signed []byte, err error) {
+	if signed, err = note.Sign(&note.Note{Text: c.Text(s.Name())}, s); err != nil {
+		return nil, err
 	}
-	verifier, err := note.NewVerifier(text)
-	if err != nil {
-		return nil, fmt.Errorf("log origin %q or key: %w", origin, err)
-	}
-	return verifier, nil
+	return signed, tx.Bucket(bucketMeta).Put(metaCheckpoint, signed)
 }
 
-// signCheckpoint writes the checkpoint of https://c2sp.org/tlog-checkpoint: origin, size and root hash.
-func signCheckpoint(signer noteSigner, tree tlog.Tree) ([]byte, error) {
-	text := fmt.Sprintf("%s\n%d\n%s\n", signer.Name(), tree.N, tree.Hash)
-	return note.Sign(&note.Note{Text: text}, signer)
-}
-
-var errCheckpoint = errors.New("checkpoint does not verify")
-
-// OpenCheckpoint verifies a signed checkpoint and returns the tree it names.
-func OpenCheckpoint(signed []byte, verifier note.Verifier) (tlog.Tree, error) {
-	opened, err := note.Open(signed, note.VerifierList(verifier))
+// RememberTrust notes the newest trust bundle seen, in the signed checkpoint, so that a witness remembers it too. An older
+// version, or other bytes under the same version, is refused: a bundle that once was in force cannot be taken back.
+func (l *Log) RememberTrust(version int64, bundle []byte) error {
+	sum := sha256.Sum256(bundle)
+	trust := signer.TrustSeen{Version: version, SHA256: hex.EncodeToString(sum[:])}
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	next := *l.state.Load()
+	switch seen := next.Trust; {
+	case version < seen.Version:
+		return fmt.Errorf("%w: trust bundle version %d after version %d", ErrRollback, version, seen.Version)
+	case version == seen.Version && trust != seen:
+		return fmt.Errorf("%w: trust bundle version %d with other bytes than before", ErrRollback, version)
+	case version == seen.Version:
+		return nil
+	}
+	next.Trust = trust
+	tx, err := l.db.Begin(true)
 	if err != nil {
-		return tlog.Tree{}, fmt.Errorf("%w: %w", errCheckpoint, err)
+		return l.fail(err)
 	}
-	lines := strings.Split(opened.Text, "\n")
-	if len(lines) != 4 || lines[0] != verifier.Name() || lines[3] != "" {
-		return tlog.Tree{}, fmt.Errorf("%w: not a checkpoint of this log", errCheckpoint)
+	defer tx.Rollback() // after a commit it does nothing
+	if next.signed, err = putCheckpoint(tx, l.signer, next.Checkpoint); err != nil {
+		return l.fail(err)
 	}
-	size, err := strconv.ParseInt(lines[1], 10, 64)
-	if err != nil || size < 0 || strconv.FormatInt(size, 10) != lines[1] {
-		return tlog.Tree{}, fmt.Errorf("%w: size", errCheckpoint)
+	if err := l.config.Commit(tx); err != nil {
+		return l.fail(err) // as with a record, what the disk holds is unknown now
 	}
-	hash, err := base64.StdEncoding.Strict().DecodeString(lines[2])
-	if err != nil || len(hash) != tlog.HashSize {
-		return tlog.Tree{}, fmt.Errorf("%w: root hash", errCheckpoint)
-	}
-	return tlog.Tree{N: size, Hash: tlog.Hash(hash)}, nil
+	l.state.Store(&next)
+	return nil
 }

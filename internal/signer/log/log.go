@@ -20,6 +20,8 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/metrum-ai/licensing-portal/internal/signer"
 )
 
 // Why the log refuses.
@@ -63,13 +65,13 @@ type Log struct {
 	once     sync.Once
 	broken   atomic.Pointer[error]
 
-	// state is the tree after the last commit.
-	state atomic.Pointer[state]
+	writing sync.Mutex            // held by whoever changes the store and the state
+	state   atomic.Pointer[state] // after the last commit
 }
 
 type state struct {
-	tree       tlog.Tree
-	checkpoint []byte
+	signer.Checkpoint
+	signed     []byte // the checkpoint
 	lastLogged time.Time
 }
 
@@ -87,7 +89,7 @@ func Init(c Config) error {
 	case storeErr == nil:
 		return renote(c)
 	}
-	signer, err := newNoteSigner(c.Origin, c.Key)
+	noter, err := newNoteSigner(c.Origin, c.Key)
 	if err != nil {
 		return err
 	}
@@ -99,19 +101,23 @@ func Init(c Config) error {
 	if tree.Hash, err = tlog.TreeHash(0, nil); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	checkpoint, err := signCheckpoint(signer, tree)
-	if err != nil {
-		return errors.Join(err, db.Close())
-	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range allBuckets {
-			if _, err := tx.CreateBucket(name); err != nil {
-				return err
-			}
+		if err := createBuckets(tx); err != nil {
+			return err
 		}
-		return tx.Bucket(bucketMeta).Put(metaCheckpoint, checkpoint)
+		_, err := putCheckpoint(tx, noter, signer.Checkpoint{Tree: tree})
+		return err
 	})
 	return errors.Join(err, db.Close(), createSizeFile(c.Path, tree))
+}
+
+func createBuckets(tx *bbolt.Tx) error {
+	for _, name := range allBuckets {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func renote(c Config) error {
@@ -123,7 +129,7 @@ func renote(c Config) error {
 	if err := l.verifyAll(nil); err != nil {
 		return err
 	}
-	return createSizeFile(c.Path, l.state.Load().tree)
+	return createSizeFile(c.Path, l.state.Load().Tree)
 }
 
 // Open opens an existing log for appending. It checks the file's size, the checkpoint's signature, the tree's root against
@@ -152,7 +158,7 @@ func VerifyOffline(c Config) (size uint64, err error) {
 		return 0, err
 	}
 	defer l.noted.close()
-	return uint64(l.state.Load().tree.N), l.verifyAll(nil)
+	return uint64(l.state.Load().N), l.verifyAll(nil)
 }
 
 func (c Config) withDefaults() Config {
@@ -186,7 +192,7 @@ func openStore(path string, readOnly bool) (db *bbolt.DB, err error) {
 }
 
 func open(c Config, readOnly bool) (*Log, error) {
-	signer, err := newNoteSigner(c.Origin, c.Key)
+	noter, err := newNoteSigner(c.Origin, c.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +203,7 @@ func open(c Config, readOnly bool) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Path, err)
 	}
-	l := &Log{config: c, db: db, signer: signer, requests: make(chan *request), stop: make(chan struct{})}
+	l := &Log{config: c, db: db, signer: noter, requests: make(chan *request), stop: make(chan struct{})}
 	if err := l.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", c.Path, err), db.Close())
 	}
@@ -217,25 +223,23 @@ func (l *Log) load() (err error) {
 				return fmt.Errorf("%w: not an issuance log", ErrBroken)
 			}
 		}
-		checkpoint := append([]byte(nil), tx.Bucket(bucketMeta).Get(metaCheckpoint)...)
-		tree, err := OpenCheckpoint(checkpoint, l.signer)
+		s := state{signed: append([]byte(nil), tx.Bucket(bucketMeta).Get(metaCheckpoint)...)}
+		if s.Checkpoint, err = signer.OpenCheckpoint(s.signed, l.signer); err != nil {
+			return fmt.Errorf("%w: %w", ErrBroken, err)
+		}
+		root, err := tlog.TreeHash(s.N, hashReader{tx})
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrBroken, err)
 		}
-		root, err := tlog.TreeHash(tree.N, hashReader{tx})
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrBroken, err)
-		}
-		if root != tree.Hash {
+		if root != s.Hash {
 			return fmt.Errorf("%w: the root differs from the checkpoint", ErrBroken)
 		}
-		s := state{tree: tree, checkpoint: checkpoint}
 		last, _ := tx.Bucket(bucketRecords).Cursor().Last()
-		if tree.N == 0 && last != nil || tree.N > 0 && string(last) != string(number(uint64(tree.N-1))) {
+		if s.N == 0 && last != nil || s.N > 0 && string(last) != string(number(uint64(s.N-1))) {
 			return fmt.Errorf("%w: more or fewer records than the checkpoint", ErrBroken)
 		}
-		if tree.N > 0 {
-			r, err := readRecord(tx, uint64(tree.N-1))
+		if s.N > 0 {
+			r, err := readRecord(tx, uint64(s.N-1))
 			if err != nil {
 				return err
 			}
@@ -253,7 +257,7 @@ func (l *Log) checkNoted() error {
 		return err
 	}
 	err = l.db.View(func(tx *bbolt.Tx) error {
-		if have := l.state.Load().tree.N; have < tree.N {
+		if have := l.state.Load().N; have < tree.N {
 			return fmt.Errorf("%w: %d records, %d were signed", ErrRollback, have, tree.N)
 		}
 		root, err := tlog.TreeHash(tree.N, hashReader{tx})

@@ -16,6 +16,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/metrum-ai/licensing-portal/internal/signer"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -84,7 +86,7 @@ func TestRecordsSurviveARestartAndProve(t *testing.T) {
 	if err != nil || size != 300 || len(page) != 300 {
 		t.Fatalf("%d of %d, %v", len(page), size, err)
 	}
-	tree, err := OpenCheckpoint(l.Checkpoint(), l.signer)
+	tree, err := signer.OpenCheckpoint(l.Checkpoint(), l.signer)
 	if err != nil || tree.N != 300 {
 		t.Fatal(err)
 	}
@@ -354,9 +356,34 @@ func TestATrustBundleIsNeverTakenBack(t *testing.T) {
 			t.Errorf("version %d %s: %v", s.version, s.bytes, err)
 		}
 	}
+	fill(t, l, 0, 2)
 	closeLog(t, l)
-	if err := mustOpen(t, c).RememberTrust(3, []byte("a")); !errors.Is(err, ErrRollback) {
+	l = mustOpen(t, c)
+	if err := l.RememberTrust(3, []byte("a")); !errors.Is(err, ErrRollback) {
 		t.Errorf("after a restart: %v", err)
+	}
+	if c, err := signer.OpenCheckpoint(l.Checkpoint(), l.signer); err != nil || c.N != 2 || c.Trust.Version != 4 {
+		t.Errorf("the checkpoint says %+v, %v", c, err)
+	}
+}
+
+// TestATrustBundleIsRememberedBesideAppends wants neither to lose the other: both sign a checkpoint.
+func TestATrustBundleIsRememberedBesideAppends(t *testing.T) {
+	t.Parallel()
+	l := mustOpen(t, newConfig(t))
+	var all sync.WaitGroup
+	all.Go(func() { fill(t, l, 0, 200) })
+	for version := range int64(20) {
+		if err := l.RememberTrust(version+1, fmt.Append(nil, version)); err != nil {
+			t.Error(err)
+		}
+	}
+	all.Wait()
+	if c, err := signer.OpenCheckpoint(l.Checkpoint(), l.signer); err != nil || c.N != 200 || c.Trust.Version != 20 {
+		t.Errorf("the checkpoint says %+v, %v", c, err)
+	}
+	if err := l.VerifyAll(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -2,9 +2,6 @@ package log
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 
@@ -13,10 +10,10 @@ import (
 )
 
 // Size returns how many records are logged.
-func (l *Log) Size() uint64 { return uint64(l.state.Load().tree.N) }
+func (l *Log) Size() uint64 { return uint64(l.state.Load().N) }
 
 // Checkpoint returns the last signed checkpoint.
-func (l *Log) Checkpoint() []byte { return append([]byte(nil), l.state.Load().checkpoint...) }
+func (l *Log) Checkpoint() []byte { return append([]byte(nil), l.state.Load().signed...) }
 
 // LastLogged returns when the last record was logged; zero for an empty log.
 func (l *Log) LastLogged() time.Time { return l.state.Load().lastLogged }
@@ -68,32 +65,6 @@ func (l *Log) RequireSize(minimum uint64) error {
 	return nil
 }
 
-// RememberTrust notes the newest trust bundle seen. An older version, or other bytes under the same version, is refused:
-// a bundle that once was in force cannot be taken back.
-func (l *Log) RememberTrust(version int64, bundle []byte) error {
-	sum := sha256.Sum256(bundle)
-	err := l.db.Update(func(tx *bbolt.Tx) error {
-		meta := tx.Bucket(bucketMeta)
-		if seen := meta.Get(metaTrust); len(seen) == 8+sha256.Size {
-			highest := int64(binary.BigEndian.Uint64(seen))
-			if version < highest {
-				return fmt.Errorf("%w: trust bundle version %d after version %d", ErrRollback, version, highest)
-			}
-			if version == highest && string(seen[8:]) != string(sum[:]) {
-				return fmt.Errorf("%w: trust bundle version %d with other bytes than before", ErrRollback, version)
-			}
-			if version == highest {
-				return nil
-			}
-		}
-		return meta.Put(metaTrust, append(number(uint64(version)), sum[:]...))
-	})
-	if err != nil && !errors.Is(err, ErrRollback) {
-		return l.fail(err) // as with a record, what the disk holds is unknown now
-	}
-	return err
-}
-
 // VerifyAll reads every record, makes its leaf again and compares hashes, indexes and root. The log stays usable
 // meanwhile; what it finds makes the log refuse everything.
 func (l *Log) VerifyAll(ctx context.Context) error {
@@ -114,19 +85,19 @@ func (l *Log) verifyAll(stop <-chan struct{}) (err error) {
 		}
 	}()
 	s := l.state.Load()
-	for from := int64(0); from < s.tree.N; from += verifyStep {
+	for from := int64(0); from < s.N; from += verifyStep {
 		select {
 		case <-stop:
 			return context.Canceled
 		default:
 		}
-		if err := l.db.View(func(tx *bbolt.Tx) error { return verifyRange(tx, from, min(from+verifyStep, s.tree.N)) }); err != nil {
+		if err := l.db.View(func(tx *bbolt.Tx) error { return verifyRange(tx, from, min(from+verifyStep, s.N)) }); err != nil {
 			return err
 		}
 	}
 	return l.db.View(func(tx *bbolt.Tx) error {
-		root, err := tlog.TreeHash(s.tree.N, hashReader{tx})
-		if err == nil && root != s.tree.Hash {
+		root, err := tlog.TreeHash(s.N, hashReader{tx})
+		if err == nil && root != s.Hash {
 			err = fmt.Errorf("%w: the root differs from the checkpoint", ErrBroken)
 		}
 		return err

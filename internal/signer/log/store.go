@@ -29,8 +29,7 @@ var (
 )
 
 var (
-	metaCheckpoint = []byte("checkpoint")
-	metaTrust      = []byte("trust")      // 8 bytes of version, 32 of SHA-256
+	metaCheckpoint = []byte("checkpoint") // signed
 	metaRevocation = []byte("revocation") // index of the record of the revocation bundle in force
 )
 

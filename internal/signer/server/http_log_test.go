@@ -12,13 +12,12 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/metrum-ai/licensing-portal/internal/signer"
-	"github.com/metrum-ai/licensing-portal/internal/signer/log"
 )
 
 // grow issues licenses and returns the signed tree after each, index 0 the empty one.
 func (w *world) grow(count int) []tlog.Tree {
 	w.t.Helper()
-	verifier, err := log.NewVerifier("test/log", w.logKey.Public().(ed25519.PublicKey))
+	verifier, err := signer.NewLogVerifier("test/log", w.logKey.Public().(ed25519.PublicKey))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -31,11 +30,11 @@ func (w *world) grow(count int) []tlog.Tree {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		tree, err := log.OpenCheckpoint(note, verifier)
+		tree, err := signer.OpenCheckpoint(note, verifier)
 		if err != nil || tree.N != int64(n) {
 			w.t.Fatalf("checkpoint %d: %+v, %v", n, tree, err)
 		}
-		trees = append(trees, tree)
+		trees = append(trees, tree.Tree)
 	}
 	return trees
 }

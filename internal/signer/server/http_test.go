@@ -119,14 +119,14 @@ func TestStatusTrustAndCheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier, err := log.NewVerifier("test/log", w.logKey.Public().(ed25519.PublicKey))
+	verifier, err := signer.NewLogVerifier("test/log", w.logKey.Public().(ed25519.PublicKey))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tree, err := log.OpenCheckpoint(signedNote, verifier); err != nil || tree.N != 1 {
+	if tree, err := signer.OpenCheckpoint(signedNote, verifier); err != nil || tree.N != 1 {
 		t.Errorf("%+v, %v", tree, err)
 	}
-	if _, err := log.OpenCheckpoint(bytes.Replace(signedNote, []byte("\n1\n"), []byte("\n2\n"), 1), verifier); err == nil {
+	if _, err := signer.OpenCheckpoint(bytes.Replace(signedNote, []byte("\n1\n"), []byte("\n2\n"), 1), verifier); err == nil {
 		t.Error("a changed checkpoint verifies")
 	}
 }
