@@ -20,6 +20,7 @@ const usage = `usage:
   signer trust check FILE (-config FILE | -root KEY ... -threshold N)
   signer trust sign  -key OPENSSH_PRIVATE_KEY FILE
   signer trust ring  FILE
+  signer trust next  [-from FILE] -out FILE [changes, see -help]
   signer log init   -config FILE
   signer log verify -config FILE
 `
@@ -58,6 +59,8 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 			return trustSign(rest, stdout, stderr)
 		case "ring":
 			return trustRing(rest, stdout, stderr)
+		case "next":
+			return trustNext(rest, stdout, stderr)
 		}
 	case "log":
 		verb, rest := next(rest)
