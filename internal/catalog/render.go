@@ -19,6 +19,7 @@ type Source struct {
 	BaseTemplate   *Template        // newest version of the base's SKU; nil where the bundle has none (issued before the portal)
 	FulfillmentKey string           // e.g. the order ID
 	IssuedAt       time.Time        // the event's created
+	PeriodEnd      time.Time        // of a subscription's cycle: it expires then, not after a term; zero otherwise
 	KeyID          string
 }
 

@@ -58,26 +58,27 @@ type Term struct {
 
 // Template is an approved package in one version. A template is immutable once a bundle has carried it.
 type Template struct {
-	SKU                 string         `json:"sku"`
-	Version             int            `json:"version"`
-	Name                string         `json:"name"`
-	Summary             string         `json:"summary"` // whom it suits, one sentence for the package page
-	Kind                Kind           `json:"kind"`
-	Channel             Channel        `json:"channel"`
-	Price               Price          `json:"price"`
-	Term                Term           `json:"term"`
-	GraceHours          int            `json:"grace_hours,omitempty"`
-	Features            []string       `json:"features"`
-	AddOnFeatures       []string       `json:"add_on_features,omitempty"` // by contract only
-	Limits              license.Limits `json:"limits"`
-	DeploymentMode      string         `json:"deployment_mode"`
-	Environments        []string       `json:"environments"`
-	FingerprintRequired bool           `json:"fingerprint_required,omitempty"`
-	MaxQuantity         int            `json:"max_quantity"`               // 1 for every launch template
-	OnePerCustomer      bool           `json:"one_per_customer,omitempty"` // evaluations
-	Evaluation          bool           `json:"evaluation,omitempty"`       // evaluations do not renew
-	ClosedAt            *time.Time     `json:"closed_at,omitempty"`
-	RenewalsUntil       *time.Time     `json:"renewals_until,omitempty"`
+	SKU                 string          `json:"sku"`
+	Version             int             `json:"version"`
+	Name                string          `json:"name"`
+	Summary             string          `json:"summary"` // whom it suits, one sentence for the package page
+	Kind                Kind            `json:"kind"`
+	Channel             Channel         `json:"channel"`
+	Price               Price           `json:"price"`
+	Term                Term            `json:"term"`
+	GraceHours          int             `json:"grace_hours,omitempty"`
+	Features            []string        `json:"features"`
+	AddOnFeatures       []string        `json:"add_on_features,omitempty"` // by contract only
+	Limits              license.Limits  `json:"limits"`
+	ContractLimits      *license.Limits `json:"contract_limits,omitempty"` // the most a contract may raise each limit to
+	DeploymentMode      string          `json:"deployment_mode"`
+	Environments        []string        `json:"environments"`
+	FingerprintRequired bool            `json:"fingerprint_required,omitempty"`
+	MaxQuantity         int             `json:"max_quantity"`               // 1 for every launch template
+	OnePerCustomer      bool            `json:"one_per_customer,omitempty"` // evaluations
+	Evaluation          bool            `json:"evaluation,omitempty"`       // evaluations do not renew
+	ClosedAt            *time.Time      `json:"closed_at,omitempty"`
+	RenewalsUntil       *time.Time      `json:"renewals_until,omitempty"`
 }
 
 // Ref is how an intent names a template: sku@version.

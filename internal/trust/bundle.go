@@ -83,11 +83,8 @@ type WebAuthn struct {
 	Origins []string `json:"origins"`
 }
 
-// Bounds are how far two approvers may go beyond a template; nobody may go further.
-type Bounds struct {
-	ExtraMonths int   `json:"extra_months"` // after the expiry that the license would have, or has
-	LimitFactor int64 `json:"limit_factor"` // times a limit of the template
-}
+// Bounds are how far two approvers may go beyond a template.
+type Bounds = catalog.Bounds
 
 // Caps bound what may be issued on one UTC day of issued_at.
 type Caps struct {

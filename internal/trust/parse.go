@@ -201,6 +201,15 @@ func (b *Bundle) OnSale(at time.Time) []catalog.Template {
 	return list
 }
 
+// Approver finds whose passkey a credential ID names.
+func (b *Bundle) Approver(credentialID string) (Approver, bool) {
+	i := slices.IndexFunc(b.Approvers, func(a Approver) bool { return a.CredentialID == credentialID })
+	if i < 0 {
+		return Approver{}, false
+	}
+	return b.Approvers[i], true
+}
+
 // KeyRing is the ring that a router trusts: the license and revocation keys that may verify, until VerifyUntil. It sets
 // no earlier bound: a router whose clock is behind must not refuse a key for that, and a key signs nothing before its
 // window anyway.

@@ -1,0 +1,113 @@
+package approval
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/metrum-ai/licensing-portal/internal/catalog"
+	"github.com/metrum-ai/licensing-portal/internal/trust"
+	"github.com/metrum-ai/licensing-portal/license"
+)
+
+// MaxTextBytes bounds a request's text.
+const MaxTextBytes = 64 << 10
+
+// Action says what a request asks for.
+type Action string
+
+// The actions.
+const (
+	ActionIssue   Action = "issue"   // an order against its invoice
+	ActionReplace Action = "replace" // a license by a corrected or changed one
+	ActionRotate  Action = "rotate"  // the licenses of an old key by the same under the key in use
+	ActionRevoke  Action = "revoke"  // what the revocation bundle says of licenses
+)
+
+// Request is what staff ask the signer to do. Exactly one of Issue, Replace, Rotate and Revoke is set, as Action says.
+type Request struct {
+	ID          string // "req_…"
+	Action      Action
+	Proposer    string    // a name of the trust bundle
+	CreatedAt   time.Time // whole seconds UTC; the license's issued_at
+	Reason      Reason    // of the action's closed list
+	Explanation string    // one line of 20 to 500 characters
+	Ticket      string    // optional, at most 100 bytes
+
+	Issue   *Issue
+	Replace *Replace
+	Rotate  *Rotate
+	Revoke  []Revocation // sorted by license ID, each once
+}
+
+// Issue asks for what an order asks for, although no payment event proves it. The reason says on what ground.
+type Issue struct {
+	Intent   catalog.Intent
+	Invoice  string // "in_…" at Stripe
+	Contract catalog.Contract
+}
+
+// Replace asks for a new license instead of an issued one.
+type Replace struct {
+	BaseID      string
+	BaseSHA256  string // lower-case hex SHA-256 of the base envelope's exact bytes
+	CustomerID  string // the base's, for whoever reads the request
+	SKU         string // the base's
+	Template    string // sku@version of another package to move to; empty keeps the base's
+	Changes     catalog.Changes
+	SupersedeAt time.Time // when the base goes into the revocation bundle as superseded; zero for never
+}
+
+// Rotate asks for every license signed with a key to be replaced once, the same but for key, ID and time of issue.
+type Rotate struct {
+	KeyID  string // the old key
+	AtMost int    // so many licenses
+}
+
+// Revocation asks for what the revocation bundle shall say of one license; the request's reason goes into it.
+type Revocation struct {
+	LicenseID    string
+	Status       string    // license.StatusRevoked, StatusSuspended or StatusSuperseded, or signer.StatusReinstated
+	EffectiveAt  time.Time // zero for a reinstatement, which is at once
+	SupersededBy string    // a license ID, optional, of what is superseded alone
+}
+
+// Text writes the request's canonical text, which is what people read and approve whole. It fails where the request breaks
+// a rule; every error wraps ErrMalformed.
+func (r Request) Text() (string, error) { return "", ErrMalformed }
+
+// Parse reads a request's canonical text, and nothing that Text would write otherwise: one meaning has one text. Every
+// error wraps ErrMalformed.
+func Parse(text string) (Request, error) { return Request{}, ErrMalformed }
+
+// Digest is the challenge that every assertion over the text answers.
+func Digest(text string) [sha256.Size]byte { return sha256.Sum256([]byte(text)) }
+
+// FulfillmentKey is the key under which the signer issues for a request: the order ID of an issue, as a payment's; "req:"
+// and the hex digest for a replacement; the same with "/" and the base's license ID for a rotation.
+func (r Request) FulfillmentKey(baseID string) string {
+	sum := Digest(r.text())
+	switch key := "req:" + hex.EncodeToString(sum[:]); r.Action {
+	case ActionIssue:
+		return r.Issue.Intent.OrderID
+	case ActionRotate:
+		return key + "/" + baseID
+	default:
+		return key
+	}
+}
+
+func (r Request) text() string { return "" }
+
+// Replacement is what catalog.Replace renders for a replace request over its verified base. It fails where the base is not
+// the request's (wrapping catalog.ErrBaseMismatch), or the bundle does not sell the template it names (catalog.ErrRefused).
+// That the base envelope has the request's BaseSHA256 is the caller's check.
+func (r Request) Replacement(b *trust.Bundle, base license.Payload, keyID string) (catalog.Replacement, error) {
+	return catalog.Replacement{}, catalog.ErrRefused
+}
+
+// Rotation is what catalog.Rotate renders for a rotate request over a verified base, which must be of the request's old key
+// (otherwise the error wraps catalog.ErrBaseMismatch).
+func (r Request) Rotation(base license.Payload, keyID string) (catalog.Rotation, error) {
+	return catalog.Rotation{}, catalog.ErrRefused
+}
