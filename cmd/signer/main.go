@@ -23,6 +23,7 @@ const usage = `usage:
   signer trust next  [-from FILE] -out FILE [changes, see -help]
   signer log init   -config FILE
   signer log verify -config FILE
+  signer log restore -config FILE -from DIR
 `
 
 // errUsage marks wrong use of the command line; what to do was printed already.
@@ -69,6 +70,8 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 			return logInit(rest, stdout, stderr)
 		case "verify":
 			return logVerify(rest, stdout, stderr)
+		case "restore":
+			return logRestore(rest, stdout, stderr)
 		}
 	case "help", "-h", "-help", "--help":
 		_, err := io.WriteString(stdout, usage)

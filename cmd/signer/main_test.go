@@ -26,7 +26,9 @@ import (
 
 	"github.com/metrum-ai/licensing-portal/internal/catalog"
 	"github.com/metrum-ai/licensing-portal/internal/signer"
+	"github.com/metrum-ai/licensing-portal/internal/signer/keys"
 	"github.com/metrum-ai/licensing-portal/internal/trust"
+	"github.com/metrum-ai/licensing-portal/internal/witness"
 )
 
 const secret = "whsec_0123456789abcdef"
@@ -61,6 +63,8 @@ func fixture(args []string) error {
 		return reloadTo(args[1])
 	case "pay": // pay ORDER OUT
 		return pay(args[1], args[2])
+	case "look": // look SIZE: a witness looks once, and then its copy has so many entries
+		return look(args[1])
 	}
 	return errors.New("unknown fixture")
 }
@@ -208,6 +212,28 @@ func pay(order, out string) error {
 		return err
 	}
 	return os.WriteFile(out, envelope, 0o600)
+}
+
+// look is one look of a witness that keeps its copy in the folder copy.
+func look(size string) error {
+	key, err := keys.Load("log.pem")
+	if err != nil {
+		return err
+	}
+	verifier, err := signer.NewLogVerifier("test/log", key.Public().(ed25519.PublicKey))
+	if err != nil {
+		return err
+	}
+	w, err := witness.Open(witness.Config{
+		Source: signer.NewClient("s"), Verifier: verifier, Dir: "copy", Poll: time.Second, Silence: time.Minute, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	if err = errors.Join(w.Look(context.Background()), w.Close()); err == nil && fmt.Sprint(w.Size()) != size {
+		err = fmt.Errorf("the copy has %d entries", w.Size())
+	}
+	return err
 }
 
 // TestTheSignerLinksNothingOfThePortal keeps the reviewed program small and without network clients.

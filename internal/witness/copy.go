@@ -105,7 +105,7 @@ func hashBytes(records int64) int64 { return tlog.StoredHashCount(records) * tlo
 
 // append writes an entry and its hashes; commit makes them last.
 func (c *logCopy) append(text []byte, index int64, leaf tlog.Hash) error {
-	line := append(append([]byte(nil), text...), '\n') // leafOf let no other newline through
+	line := append(append([]byte(nil), text...), '\n') // readEntry let no other newline through
 	hashes, err := tlog.StoredHashesForRecordHash(index, leaf, hashReader{c.hashes})
 	if err != nil {
 		return err

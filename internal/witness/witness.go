@@ -213,7 +213,7 @@ func (w *Witness) appendPage(ctx context.Context, signed []byte, from, to int64)
 		if at == to {
 			break // logged after the checkpoint
 		}
-		leaf, err := leafOf(text, at)
+		_, leaf, err := readEntry(text, at)
 		if err != nil {
 			return 0, alarmed(Gap, signed, "entry %d: %s", at, err)
 		}
@@ -225,25 +225,23 @@ func (w *Witness) appendPage(ctx context.Context, signed []byte, from, to int64)
 	return at, nil
 }
 
-// leafOf makes an entry's leaf hash from its bytes. They must be exactly those that the signer writes for what they say, so
-// that the leaf speaks for every byte that is kept.
-func leafOf(text []byte, index int64) (tlog.Hash, error) {
-	var e signer.Entry
+// readEntry reads an entry and makes its leaf hash from its bytes. They must be exactly those that the signer writes for what
+// they say, so that the leaf speaks for every byte that is kept.
+func readEntry(text []byte, index int64) (e signer.Entry, leaf tlog.Hash, err error) {
 	if err := strictjson.Decode(text, &e); err != nil {
-		return tlog.Hash{}, errors.New("does not read")
+		return e, leaf, errors.New("does not read")
 	}
 	if again, err := json.Marshal(e); err != nil || !bytes.Equal(again, bytes.TrimSuffix(text, []byte("\n"))) {
-		return tlog.Hash{}, errors.New("is not written as the signer writes it")
+		return e, leaf, errors.New("is not written as the signer writes it")
 	}
 	if e.Index != uint64(index) {
-		return tlog.Hash{}, fmt.Errorf("has index %d", e.Index)
+		return e, leaf, fmt.Errorf("has index %d", e.Index)
 	}
-	leaf := e.HashLeaf()
-	if leaf.String() != e.LeafHash {
-		return tlog.Hash{}, errors.New("does not match its leaf hash")
+	if leaf = e.HashLeaf(); leaf.String() != e.LeafHash {
+		return e, leaf, errors.New("does not match its leaf hash")
 	}
 	if e.IssuedAt.Nanosecond() != 0 || e.LoggedAt.Nanosecond() != 0 {
-		return tlog.Hash{}, errors.New("has times that are not whole seconds")
+		return e, leaf, errors.New("has times that are not whole seconds")
 	}
-	return leaf, nil
+	return e, leaf, nil
 }

@@ -25,12 +25,7 @@ func createSizeFile(store string, tree tlog.Tree) error {
 		return err
 	}
 	noted := &sizeFile{f}
-	err = errors.Join(noted.write(tree), noted.close())
-	dir, openErr := os.Open(filepath.Dir(store))
-	if openErr != nil {
-		return errors.Join(err, openErr)
-	}
-	return errors.Join(err, dir.Sync(), dir.Close())
+	return errors.Join(noted.write(tree), noted.close(), syncDir(store))
 }
 
 func openSizeFile(store string) (*sizeFile, tlog.Tree, error) {
