@@ -16,6 +16,7 @@ import (
 const usage = `usage:
   signer serve  -config FILE
   signer keygen -id ID -role license|revocation|log -out FILE
+  signer keys   -config FILE [-json]
   signer trust show  FILE
   signer trust check FILE (-config FILE | -root KEY ... -threshold N)
   signer trust sign  -key OPENSSH_PRIVATE_KEY FILE
@@ -49,6 +50,8 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		return serve(ctx, rest, stderr)
 	case "keygen":
 		return keygen(rest, stdout, stderr)
+	case "keys":
+		return keysShow(ctx, rest, stdout, stderr)
 	case "trust":
 		verb, rest := next(rest)
 		switch verb {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/metrum-ai/licensing-portal/internal/approval"
+	"github.com/metrum-ai/licensing-portal/internal/trust"
 )
 
 // Event is a Stripe webhook as it arrived: the raw body and the Stripe-Signature header.
@@ -132,6 +133,24 @@ type Status struct {
 	SigningKeyID string    `json:"signing_key_id"`
 	StartedAt    time.Time `json:"started_at"`
 	Problem      string    `json:"problem,omitempty"`
+	Keys         []KeyUse  `json:"keys"`
+}
+
+// KeyUse says where a key stands and what was signed with it. Keys stand in the trust bundle's order; one that signed and is
+// no longer in the bundle follows, without role and times: what is live under it verifies nowhere.
+type KeyUse struct {
+	KeyID       string          `json:"key_id"`
+	Role        string          `json:"role,omitempty"`
+	Status      trust.KeyStatus `json:"status,omitempty"`
+	SignFrom    time.Time       `json:"sign_from,omitzero"`
+	SignUntil   time.Time       `json:"sign_until,omitzero"`
+	VerifyUntil time.Time       `json:"verify_until,omitzero"`
+	PrivateKey  bool            `json:"private_key"` // its private half is at hand
+	SignsNow    bool            `json:"signs_now"`   // what is issued at this moment
+	Signed      uint64          `json:"signed"`      // licenses or revocation bundles
+	// Live is how many of them are unexpired, by UTC day: each counts through the day on which it expires.
+	Live       uint64 `json:"live"`
+	LastExpiry string `json:"last_expiry,omitempty"` // the latest day on which any expires: 2027-11-24
 }
 
 // Entry is one leaf of the issuance log with everything beside it, so that a lost database can be refilled from here.

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -37,6 +38,23 @@ func (l *Log) Count(name string) (n uint64, err error) {
 		return nil
 	})
 	return n, err
+}
+
+// Counts returns the counters whose names begin with a prefix, by the rest of their names. It reads as many entries as there
+// are such counters, not records.
+func (l *Log) Counts(prefix string) (map[string]uint64, error) {
+	counts := map[string]uint64{}
+	err := l.db.View(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketCounters).Cursor()
+		for name, raw := c.Seek([]byte(prefix)); bytes.HasPrefix(name, []byte(prefix)); name, raw = c.Next() {
+			if len(raw) != 8 {
+				return fmt.Errorf("%w: a counter does not read", ErrBroken)
+			}
+			counts[string(name[len(prefix):])] = binary.BigEndian.Uint64(raw)
+		}
+		return nil
+	})
+	return counts, err
 }
 
 // Page returns records from an index on: at most maxRecords of them, and no further one once maxBytes are reached. Size is

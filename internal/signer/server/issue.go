@@ -55,10 +55,12 @@ func (i *Issuer) Issue(ctx context.Context, r signer.IssueRequest) (Issued, erro
 	if err != nil {
 		return Issued{}, err
 	}
-	if record.Envelope, record.LicenseID, err = i.sign(g, base, baseTemplate); err != nil {
+	payload, envelope, err := i.sign(g, base, baseTemplate)
+	if err != nil {
 		return Issued{}, err
 	}
-	if logged, err = i.config.Log.Append(ctx, record, i.counters(g)); err != nil {
+	record.LicenseID, record.Envelope = payload.LicenseID, envelope
+	if logged, err = i.config.Log.Append(ctx, record, append(i.counters(g), keyCounters(payload.KeyID, payload.ExpiresAt)...)); err != nil {
 		return Issued{}, i.logRefusal(err, g.fulfillmentKey)
 	}
 	i.config.Logger.Info("license issued", "license_id", logged.LicenseID, "log_index", logged.Index)
@@ -159,23 +161,24 @@ func (i *Issuer) base(g grant, envelope string) (*license.Payload, *catalog.Temp
 }
 
 // sign renders and signs the license, and then reads it as a router would: a fault in between must not leave.
-func (i *Issuer) sign(g grant, base *license.Payload, baseTemplate *catalog.Template) (envelope []byte, id string, err error) {
+func (i *Issuer) sign(g grant, base *license.Payload, baseTemplate *catalog.Template) (license.Payload, []byte, error) {
 	key, ok := i.config.Bundle.SigningKey(trust.RoleLicense, g.issuedAt, i.config.Clock.Now())
 	if !ok || !i.config.Keys.Has(key.ID) {
-		return nil, "", refuse(signer.CodeNoSigningKey, "no key of the trust bundle may sign for the event's time")
+		return license.Payload{}, nil, refuse(signer.CodeNoSigningKey, "no key of the trust bundle may sign for the event's time")
 	}
 	payload, err := catalog.Render(catalog.Source{
 		Intent: g.intent, Template: g.template, Base: base, BaseTemplate: baseTemplate, FulfillmentKey: g.fulfillmentKey,
 		IssuedAt: g.issuedAt, KeyID: key.ID,
 	})
 	if err != nil {
-		return nil, "", catalogRefusal(err)
+		return license.Payload{}, nil, catalogRefusal(err)
 	}
-	if envelope, err = i.seal(payload, key.ID); err != nil {
+	envelope, err := i.seal(payload, key.ID)
+	if err != nil {
 		i.config.Logger.Error("a rendered license failed its own check", "license_id", payload.LicenseID)
-		return nil, "", refuse(signer.CodeInternal, "the license failed its own check")
+		return license.Payload{}, nil, refuse(signer.CodeInternal, "the license failed its own check")
 	}
-	return envelope, payload.LicenseID, nil
+	return payload, envelope, nil
 }
 
 func (i *Issuer) seal(payload license.Payload, keyID string) ([]byte, error) {

@@ -47,6 +47,7 @@ type Log interface {
 	LastLogged() time.Time
 	Checkpoint() []byte
 	Size() uint64
+	Counts(prefix string) (map[string]uint64, error)
 	Err() error
 }
 
@@ -120,9 +121,11 @@ func (i *Issuer) Status() signer.Status {
 		TrustVersion: i.config.Bundle.Version, LogSize: i.config.Log.Size(), Mode: i.mode(), UID: os.Getuid(),
 		StartedAt: i.started.UTC().Truncate(time.Second),
 	}
+	var err error
+	s.Keys, err = i.keyUse(now)
 	key, ok := i.config.Bundle.SigningKey(trust.RoleLicense, now, now)
 	switch {
-	case i.config.Log.Err() != nil:
+	case errors.Join(err, i.config.Log.Err()) != nil:
 		s.Problem = "the issuance log failed; see the signer's log and start it again"
 	case i.clockError(now) != nil:
 		s.Problem = "the clock moved or is behind the issuance log"

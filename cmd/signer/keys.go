@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/metrum-ai/licensing-portal/internal/signer"
+	"github.com/metrum-ai/licensing-portal/internal/signer/log"
+	"github.com/metrum-ai/licensing-portal/internal/signer/server"
+)
+
+// keysShow prints where each key stands, what it signed, and how much of that is live. It asks the signer that runs, as one
+// of the users that may, and reads the store itself where none does.
+func keysShow(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("signer keys", flag.ContinueOnError)
+	path := flags.String("config", "", "configuration `file`")
+	asJSON := flags.Bool("json", false, "print JSON")
+	if _, err := parse(flags, args, stderr, 0); err != nil {
+		return err
+	}
+	c, err := loadConfig(*path)
+	if err != nil {
+		return err
+	}
+	status, err := signer.NewClient(c.Socket).Status(ctx)
+	from := "as the running signer says"
+	var refusal *signer.Error
+	if errors.As(err, &refusal) && refusal.Code == signer.CodeUnavailable {
+		from = "as the store says; no signer runs"
+		status, err = offlineStatus(c)
+	}
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		return printJSON(stdout, status.Keys)
+	}
+	if _, err := fmt.Fprintf(stdout, "trust bundle version %d, %d records logged, %s\n", status.TrustVersion, status.LogSize, from); err != nil {
+		return err
+	}
+	return printKeys(stdout, status.Keys)
+}
+
+// offlineStatus is what a signer would say if it were started now. It changes nothing.
+func offlineStatus(c *config) (signer.Status, error) {
+	loaded, loadErr := c.load()
+	logConfig, logErr := c.logConfig()
+	if err := errors.Join(loadErr, logErr); err != nil {
+		return signer.Status{}, err
+	}
+	store, err := log.Open(logConfig)
+	if err != nil {
+		return signer.Status{}, err
+	}
+	loaded.Log = store
+	issuer, err := server.New(loaded)
+	if err != nil {
+		return signer.Status{}, errors.Join(err, store.Close())
+	}
+	return issuer.Status(), store.Close()
+}
+
+func printKeys(w io.Writer, keys []signer.KeyUse) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "KEY\tROLE\tSTATUS\tSIGNS FROM\tUNTIL\tVERIFIES UNTIL\tPRIVATE KEY\tSIGNS NOW\tSIGNED\tLIVE\tLAST EXPIRY")
+	for _, k := range keys {
+		status := string(k.Status)
+		if k.Role == "" {
+			status = "not in the bundle"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", k.KeyID, orDash(k.Role), status, day(k.SignFrom), day(k.SignUntil),
+			day(k.VerifyUntil), yes(k.PrivateKey), yes(k.SignsNow), k.Signed, k.Live, orDash(k.LastExpiry))
+	}
+	return t.Flush()
+}
+
+func day(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.DateOnly)
+}
+
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "no"
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
