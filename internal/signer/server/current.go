@@ -19,9 +19,10 @@ func NewCurrent(i *Issuer) *Current {
 // Issuer returns the issuer in force.
 func (c *Current) Issuer() *Issuer { return c.in.Load() }
 
-// Replace puts another issuer in force, which must have the same log and clock.
+// Replace puts another issuer in force, which must have the same log and clock and serve nothing yet.
 func (c *Current) Replace(next *Issuer) {
-	next.started = c.Issuer().started
+	before := c.Issuer()
+	next.started, next.revoking = before.started, before.revoking
 	c.in.Store(next)
 }
 

@@ -48,7 +48,6 @@ func TestARequestIsServedByOneIssuerWhole(t *testing.T) {
 	t.Cleanup(func() { _ = w.store.Close() })
 	second := first
 	second.Version, second.Keys = 2, []trust.Key{w.newKey("license-2", first.Keys[0].SignFrom, first.Keys[0].SignUntil)}
-	other := w.under(&second)
 	current := NewCurrent(w.issuer)
 	handler := current.Handler()
 
@@ -83,7 +82,7 @@ func TestARequestIsServedByOneIssuerWhole(t *testing.T) {
 			}
 			return
 		default:
-			current.Replace([]*Issuer{other, w.issuer}[n%2])
+			current.Replace(w.under([]*trust.Bundle{&second, &first}[n%2]))
 			time.Sleep(100 * time.Microsecond)
 		}
 	}

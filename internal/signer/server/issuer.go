@@ -71,7 +71,7 @@ type Issuer struct {
 	own      map[string]*license.KeyRing // verifies what a key of the bundle just signed, by key ID
 	verbs    http.Handler
 	started  time.Time
-	revoking sync.Mutex // a revocation decides on what the one before left
+	revoking *sync.Mutex // a revocation decides on what the one before left; issuers of one log share it
 }
 
 // New returns an issuer; it refuses a configuration that lacks something.
@@ -93,7 +93,7 @@ func New(c Config) (*Issuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signer: legacy keys: %w", err)
 	}
-	i := &Issuer{config: c, bases: bases, own: map[string]*license.KeyRing{}, started: c.Clock.Now()}
+	i := &Issuer{config: c, bases: bases, own: map[string]*license.KeyRing{}, started: c.Clock.Now(), revoking: new(sync.Mutex)}
 	for _, k := range c.Bundle.Keys {
 		var public ed25519.PublicKey
 		if public, err = k.Public(); err == nil {

@@ -82,3 +82,13 @@ func TestAKeyThatLeftTheBundleIsStillTold(t *testing.T) {
 		t.Errorf("%+v", left)
 	}
 }
+
+func TestRevocationBundlesCountUnderTheirKey(t *testing.T) {
+	t.Parallel()
+	w := newRevokingWorld(t).serve()
+	w.revoke(signer.RevokeRequest{})
+	w.revoke(signer.RevokeRequest{}) // the same bundle again
+	if use := w.uses()["revocation-1"]; use.Signed != 1 || use.Live != 1 || use.LastExpiry != start.Add(bundleValid).Format(time.DateOnly) || !use.SignsNow {
+		t.Errorf("%+v", use)
+	}
+}

@@ -43,7 +43,7 @@ func (i *Issuer) Revoke(ctx context.Context, r signer.RevokeRequest) (signer.Rev
 	if len(answer.Changes) == 0 && standing.Epoch > 0 && now.Before(standing.Bundle.IssuedAt.Add(bundleRenewed)) {
 		return answer, nil
 	}
-	record, err := i.revocation(standing, answer.Changes, now)
+	record, counters, err := i.revocation(standing, answer.Changes, now)
 	if err != nil {
 		return signer.Revoked{}, err
 	}
@@ -53,7 +53,7 @@ func (i *Issuer) Revoke(ctx context.Context, r signer.RevokeRequest) (signer.Rev
 		record.Approval, _ = json.Marshal(r.Approval) // plain values cannot fail
 		record.IntentSHA256 = digest([]byte(r.Approval.Request))
 	}
-	logged, err := i.config.Log.Append(ctx, record, nil)
+	logged, err := i.config.Log.Append(ctx, record, counters)
 	if err != nil {
 		return signer.Revoked{}, i.logRefusal(err, record.FulfillmentKey)
 	}
@@ -152,10 +152,10 @@ func entries(s log.Standing) []license.RevocationEntry {
 }
 
 // revocation signs the bundle of a standing, and then reads it as a router would.
-func (i *Issuer) revocation(s log.Standing, changes []signer.RevocationChange, now time.Time) (log.Record, error) {
+func (i *Issuer) revocation(s log.Standing, changes []signer.RevocationChange, now time.Time) (log.Record, []log.Counter, error) {
 	key, ok := i.config.Bundle.SigningKey(trust.RoleRevocation, now, now)
 	if !ok || !i.config.Keys.Has(key.ID) {
-		return log.Record{}, refuse(signer.CodeNoSigningKey, "no revocation key of the trust bundle may sign now")
+		return log.Record{}, nil, refuse(signer.CodeNoSigningKey, "no revocation key of the trust bundle may sign now")
 	}
 	epoch := max(s.Epoch+1, now.Unix())
 	payload := license.RevocationPayload{
@@ -165,12 +165,12 @@ func (i *Issuer) revocation(s log.Standing, changes []signer.RevocationChange, n
 	envelope, err := i.sealRevocation(payload)
 	if err != nil {
 		i.config.Logger.Error("a revocation bundle failed its own check", "revocation_set_id", payload.RevocationSetID)
-		return log.Record{}, refuse(signer.CodeInternal, "the revocation bundle failed its own check")
+		return log.Record{}, nil, refuse(signer.CodeInternal, "the revocation bundle failed its own check")
 	}
 	return log.Record{
 		Kind: log.KindRevocation, FulfillmentKey: payload.RevocationSetID, LicenseID: payload.RevocationSetID, Changes: changes,
 		Envelope: envelope, IssuedAt: now, Follows: s.Epoch,
-	}, nil
+	}, keyCounters(key.ID, payload.ExpiresAt), nil
 }
 
 func (i *Issuer) sealRevocation(p license.RevocationPayload) ([]byte, error) {
