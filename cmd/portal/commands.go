@@ -99,3 +99,25 @@ func (p program) restore(ctx context.Context, args []string) error {
 	fmt.Fprintf(p.stdout, "read %d licenses from the signer's log: %d restored, %d were there\n", report.Read, report.Restored, report.Present)
 	return err
 }
+
+func (p program) replay(ctx context.Context, args []string) error {
+	if err := noArguments(args); err != nil {
+		return err
+	}
+	a, err := p.open(ctx, config.Database|config.Signer)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	replayer, err := fulfillment.NewReplayer(fulfillment.ReplayerConfig{Store: a.store, Signer: a.signer, Log: p.log})
+	if err != nil {
+		return err
+	}
+	report, err := replayer.Run(ctx)
+	fmt.Fprintf(p.stdout, "read %d licenses from the signer's log, which lacked %d: %d logged again, %d refused, %d logged with other bytes\n",
+		report.Logged, report.Missing, report.Replayed, report.Refused, report.Differ)
+	if err == nil && !report.OK() {
+		err = errors.New("the signer's log lacks licenses that customers have, or has others; see the log")
+	}
+	return err
+}

@@ -29,6 +29,7 @@ const usage = `usage: portal COMMAND
   staff review close ORDER -by NAME -note TEXT
                          cancel an order in review; notes are for staff alone
   restore                refill the database from the signer's log
+  replay                 send the signer the evidence of licenses that its log lost
 
 Every command takes its configuration from the environment: DATABASE_URL, PORTAL_PUBLIC_URL, PORTAL_LISTEN,
 PORTAL_CONTACT, PORTAL_SECRET_FILE, SIGNER_SOCKET, STRIPE_API_KEY_FILE, STRIPE_API_URL, SMTP_URL, MAIL_FROM.
@@ -65,7 +66,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	commands := map[string]func(context.Context, []string) error{
 		"serve": p.serve, "worker": p.worker, "migrate": p.migrate, "reconcile": p.reconcile,
-		"catalog": p.catalog, "staff": p.staff, "restore": p.restore,
+		"catalog": p.catalog, "staff": p.staff, "restore": p.restore, "replay": p.replay,
 	}
 	if args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
 		fmt.Fprint(stdout, usage)

@@ -170,7 +170,7 @@ func TestWrongUseSaysWhatIsRight(t *testing.T) {
 func TestACommandNamesWhatIsMissingAndNoSecret(t *testing.T) {
 	t.Parallel()
 	p := &place{t: t, env: map[string]string{"DATABASE_URL": "postgres://portal:hunter2@localhost:1/%zz"}}
-	for _, args := range [][]string{{"serve"}, {"worker"}, {"migrate"}, {"restore"}, {"reconcile"}, {"staff", "review"}} {
+	for _, args := range [][]string{{"serve"}, {"worker"}, {"migrate"}, {"restore"}, {"replay"}, {"reconcile"}, {"staff", "review"}} {
 		_, err := p.run(args...)
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("portal %v: %v", args, err)
@@ -194,6 +194,9 @@ func TestTheCommandsWorkOnAFreshPlace(t *testing.T) {
 	}
 	if out := p.mustRun("restore"); !strings.Contains(out, "read 0 licenses") {
 		t.Errorf("restore: %s", out)
+	}
+	if out := p.mustRun("replay"); !strings.Contains(out, "which lacked 0") {
+		t.Errorf("replay: %s", out)
 	}
 	if out := p.mustRun("reconcile"); !strings.Contains(out, "paid without license 0") {
 		t.Errorf("reconcile: %s", out)

@@ -70,23 +70,19 @@ func (s *Restorer) Run(ctx context.Context) (RestoreReport, error) {
 	if err != nil {
 		return report, fmt.Errorf("restore: key ring: %w", err)
 	}
-	for from := uint64(0); ; {
-		page, err := s.c.Signer.Entries(ctx, from)
-		if err != nil {
-			return report, fmt.Errorf("restore: read log: %w", err)
-		}
-		for _, e := range page.Entries {
-			if e.Kind != "issuance" || e.Event == nil {
+	err = readLog(ctx, s.c.Signer, func(page []signer.Entry) error {
+		for _, e := range page {
+			if e.Kind != kindIssuance || e.Event == nil {
 				continue
 			}
 			report.Read++
 			leaf, err := s.read(bundle, ring, e)
 			if err != nil {
-				return report, fmt.Errorf("restore: log entry %d: %w", e.Index, err)
+				return fmt.Errorf("log entry %d: %w", e.Index, err)
 			}
 			fresh, err := s.c.Store.Restore(ctx, leaf)
 			if err != nil {
-				return report, fmt.Errorf("restore: log entry %d: %w", e.Index, err)
+				return fmt.Errorf("log entry %d: %w", e.Index, err)
 			}
 			if fresh {
 				report.Restored++
@@ -94,11 +90,12 @@ func (s *Restorer) Run(ctx context.Context) (RestoreReport, error) {
 				report.Present++
 			}
 		}
-		if page.Next >= page.Size || page.Next <= from {
-			return report, nil
-		}
-		from = page.Next
+		return nil
+	})
+	if err != nil {
+		return report, fmt.Errorf("restore: %w", err)
 	}
+	return report, nil
 }
 
 // read verifies a leaf and reads it: its envelope must verify and must be what its evidence renders to.

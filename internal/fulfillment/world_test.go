@@ -52,6 +52,8 @@ type world struct {
 	bundle *trust.Bundle
 	log    *slog.Logger
 
+	signing    server.Config
+	logging    signerlog.Config
 	issuer     *server.Issuer
 	signerDown func()
 
@@ -111,18 +113,25 @@ func (w *world) startSigner() {
 	w.must(err)
 	verifier, err := evidence.NewVerifier([]evidence.Secret{{Value: webhookSecret}})
 	w.must(err)
-	config := signerlog.Config{Path: filepath.Join(w.dir, "log.db"), Origin: "test/log", Key: logKey}
-	w.must(signerlog.Init(config))
-	store, err := signerlog.Open(config)
-	w.must(err)
-	w.must(store.RememberTrust(1, raw))
-	w.issuer, err = server.New(server.Config{Bundle: w.bundle, BundleBytes: raw, Keys: set, Verifier: verifier, Log: store})
-	w.must(err)
-	w.t.Cleanup(func() {
-		w.signerDown()
-		_ = store.Close()
-	})
+	w.signing = server.Config{Bundle: w.bundle, BundleBytes: raw, Keys: set, Verifier: verifier}
+	w.logging = signerlog.Config{Path: filepath.Join(w.dir, "log.db"), Origin: "test/log", Key: logKey}
+	w.must(signerlog.Init(w.logging))
+	w.openLog()
 	w.signerUp()
+	w.t.Cleanup(func() { w.signerDown() })
+}
+
+// openLog opens the log and makes the issuer that signs on it.
+func (w *world) openLog() *signerlog.Log {
+	w.t.Helper()
+	store, err := signerlog.Open(w.logging)
+	w.must(err)
+	w.t.Cleanup(func() { _ = store.Close() })
+	w.must(store.RememberTrust(w.bundle.Version, w.signing.BundleBytes))
+	w.signing.Log = store
+	w.issuer, err = server.New(w.signing)
+	w.must(err)
+	return store
 }
 
 func (w *world) signerUp() {
