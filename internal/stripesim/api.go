@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -29,8 +30,9 @@ type route struct {
 func (s *Server) routes() []route {
 	var all []route
 	for _, part := range [][]route{
-		accountRoutes(), productRoutes(), priceRoutes(), customerRoutes(), sessionRoutes(),
-		paymentRoutes(), eventRoutes(), endpointRoutes(),
+		accountRoutes(), productRoutes(), priceRoutes(), taxRoutes(), customerRoutes(), methodRoutes(), sessionRoutes(), setupRoutes(),
+		paymentRoutes(), refundRoutes(), disputeRoutes(), radarRoutes(), invoiceRoutes(), invoiceItemRoutes(), creditNoteRoutes(),
+		quoteRoutes(), subscriptionRoutes(), portalRoutes(), eventRoutes(), endpointRoutes(),
 	} {
 		all = append(all, part...)
 	}
@@ -43,6 +45,7 @@ func (s *Server) apiHandler() http.Handler {
 		params := with(r.params, schema{"expand": listOf(20, text(200))})
 		mux.Handle(r.method+" "+r.path, s.serveRoute(r, params))
 	}
+	mux.HandleFunc("GET /v1/quotes/{id}/pdf", s.quotePDF)
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
 		s.serveAPI(w, r, func(string, string) (*answer, error) {
 			return nil, &apiError{
@@ -56,9 +59,10 @@ func (s *Server) apiHandler() http.Handler {
 
 // answer is what an API call answers, before it is written.
 type answer struct {
-	status   int
-	body     []byte
-	replayOf string // the first request's ID when this is a replay
+	status      int
+	contentType string // application/json when empty
+	body        []byte
+	replayOf    string // the first request's ID when this is a replay
 }
 
 func newAnswer(status int, body object) (*answer, error) {
@@ -92,7 +96,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, do func(reques
 		}
 	}
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", orElse(a.contentType, "application/json"))
 	h.Set("Cache-Control", "no-cache, no-store")
 	h.Set("Request-Id", requestID)
 	h.Set("Stripe-Version", APIVersion)
@@ -162,6 +166,9 @@ func (s *Server) serveRoute(r route, params schema) http.HandlerFunc {
 					return nil, &notExecuted{apiErr}
 				}
 				body, err := r.do(x, &call{path: req.PathValue, params: values})
+				if e := (*apiError)(nil); errors.As(err, &e) && e.stands {
+					return newAnswer(e.status, e.body())
+				}
 				if err != nil {
 					return nil, err
 				}
@@ -174,9 +181,9 @@ func (s *Server) serveRoute(r route, params schema) http.HandlerFunc {
 	}
 }
 
-// rawParams is the query of a GET or DELETE, the form of a POST.
+// rawParams is the query of a GET, the form of a POST or DELETE.
 func rawParams(w http.ResponseWriter, r *http.Request) (string, error) {
-	if r.Method != http.MethodPost {
+	if r.Method == http.MethodGet {
 		return r.URL.RawQuery, nil
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))

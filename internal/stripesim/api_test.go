@@ -131,6 +131,8 @@ func TestSessionIsRefused(t *testing.T) {
 	gone := h.price(900, "").ID
 	_, err := h.sdk.Prices.Update(gone, &stripe.PriceParams{Active: stripe.Bool(false)})
 	h.must(err)
+	monthly := h.monthly(2500).ID
+	nowhere := h.customer().ID
 	long := strings.Repeat("x", 501)
 	cases := []struct {
 		name   string
@@ -140,7 +142,18 @@ func TestSessionIsRefused(t *testing.T) {
 	}{
 		{"without mode", func(p *stripe.CheckoutSessionParams) { p.Mode = nil }, "parameter_missing", "mode"},
 		{"unknown mode", func(p *stripe.CheckoutSessionParams) { p.Mode = stripe.String("gift") }, "", "mode"},
-		{"subscription mode, which comes later", func(p *stripe.CheckoutSessionParams) { p.Mode = stripe.String("subscription") }, "stripesim_unsupported", "mode"},
+		{"payment intent in subscription mode", func(p *stripe.CheckoutSessionParams) { p.Mode = stripe.String("subscription") }, "", "payment_intent_data"},
+		{"subscription mode without a recurring price", func(p *stripe.CheckoutSessionParams) {
+			p.Mode, p.PaymentIntentData = stripe.String("subscription"), nil
+		}, "", "line_items"},
+		{"items in setup mode", func(p *stripe.CheckoutSessionParams) {
+			p.Mode, p.PaymentIntentData = stripe.String("setup"), nil
+		}, "", "line_items"},
+		{"recurring price in payment mode", func(p *stripe.CheckoutSessionParams) { p.LineItems[0].Price = &monthly }, "", "line_items[0][price]"},
+		{"invoice creation in subscription mode", func(p *stripe.CheckoutSessionParams) {
+			p.Mode, p.PaymentIntentData, p.LineItems[0].Price = stripe.String("subscription"), nil, &monthly
+			p.InvoiceCreation = &stripe.CheckoutSessionInvoiceCreationParams{Enabled: stripe.Bool(true)}
+		}, "", "invoice_creation"},
 		{"without items", func(p *stripe.CheckoutSessionParams) { p.LineItems = nil }, "parameter_missing", "line_items"},
 		{"unknown price", func(p *stripe.CheckoutSessionParams) { p.LineItems[0].Price = stripe.String("price_x") }, "resource_missing", "line_items[0][price]"},
 		{"inactive price", func(p *stripe.CheckoutSessionParams) { p.LineItems[0].Price = &gone }, "", "line_items[0][price]"},
@@ -165,9 +178,13 @@ func TestSessionIsRefused(t *testing.T) {
 		{"payment intent metadata too long", func(p *stripe.CheckoutSessionParams) { p.PaymentIntentData.Metadata["k"] = long }, "", "payment_intent_data[metadata][k]"},
 		{"unknown parameter", func(p *stripe.CheckoutSessionParams) { p.AddExtra("line_itmes", "1") }, "parameter_unknown", "line_itmes"},
 		{"unknown nested parameter", func(p *stripe.CheckoutSessionParams) { p.AddExtra("payment_intent_data[colour]", "1") }, "parameter_unknown", "payment_intent_data[colour]"},
-		{"automatic tax on", func(p *stripe.CheckoutSessionParams) {
+		{"automatic tax without a place", func(p *stripe.CheckoutSessionParams) {
+			p.Customer, p.CustomerEmail = &nowhere, nil
 			p.AutomaticTax = &stripe.CheckoutSessionAutomaticTaxParams{Enabled: stripe.Bool(true)}
-		}, "stripesim_unsupported", "automatic_tax[enabled]"},
+		}, "customer_tax_location_invalid", ""},
+		{"phone numbers, which the stand-in does not ask for", func(p *stripe.CheckoutSessionParams) {
+			p.PhoneNumberCollection = &stripe.CheckoutSessionPhoneNumberCollectionParams{Enabled: stripe.Bool(true)}
+		}, "stripesim_unsupported", "phone_number_collection[enabled]"},
 		{"expanding what cannot be", func(p *stripe.CheckoutSessionParams) { p.AddExpand("metadata") }, "", "expand"},
 	}
 	for _, c := range cases {

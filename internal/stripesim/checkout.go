@@ -1,109 +1,77 @@
 package stripesim
 
 import (
+	"slices"
 	"strings"
-	"time"
 )
 
-// How a customer may pay: the page's buttons and the control API's methods.
-const (
-	methodCardOK       = "card_ok"
-	methodCardDeclined = "card_declined"
-	methodBankOK       = "bank_ok"
-	methodBankFails    = "bank_fails"
-	methodConfirm      = "confirm"
-)
-
-// sessionWaits says whether the clock may still change a session: it can
-// expire, or its bank debit can settle.
-func sessionWaits(r *record) bool {
-	return r.Body.str("status") == "open" || r.Private.int("settle_at") != 0
+// choice is what a customer does on the Checkout page.
+type choice struct {
+	method  string
+	email   string
+	country string // two letters, asked for where tax is reckoned
 }
 
-// catchUp does what the clock has made due.
-func (x *tx) catchUp() error {
-	now := x.now.Unix()
-	isExpired := func(r *record) bool { return r.Body.str("status") == "open" && r.Body.int("expires_at") <= now }
-	isSettled := func(r *record) bool { at := r.Private.int("settle_at"); return at != 0 && at <= now }
-
-	t := x.st.objects[kindSession]
-	for _, id := range t.liveIDs(func(r *record) bool { return isExpired(r) || isSettled(r) }) {
-		r := t.get(id).clone()
-		do := x.expire
-		if isSettled(r) {
-			do = func(r *record) error { return x.settle(r, r.Private.flag("settle_ok")) }
-		}
-		if err := do(r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (x *tx) expire(r *record) error {
-	r.Body["status"], r.Body["url"] = "expired", nil
-	x.save(r)
-	if intent := x.find(kindIntent, r.Body.str("payment_intent")); intent != nil {
-		intent.Body["status"], intent.Body["canceled_at"], intent.Body["cancellation_reason"] = "canceled", x.now.Unix(), "automatic"
-		x.save(intent)
-		if err := x.emit("payment_intent.canceled", intent, nil); err != nil {
-			return err
-		}
-	}
-	return x.emit("checkout.session.expired", r, nil)
-}
-
-// pay is a customer's choice on the page. A session that is not open, and a
-// method that it does not offer, are errors; a declined card is not: the
-// session stays open and keeps the reason for the page.
-func (x *tx) pay(r *record, method, email string) error {
+// pay is a customer's choice. A session that is not open, and a method that it
+// does not offer, are errors; a declined card is not: the session stays open and
+// keeps the reason for the page.
+func (x *tx) pay(r *record, c choice) error {
 	if s := r.Body.str("status"); s != "open" {
 		return invalid("session_not_open", "", "This Checkout Session has a status of `%s`; only an open one can be paid.", s)
 	}
-	if !contains(offered(r.Body), method) {
-		return invalid("method_not_offered", "method", "This Checkout Session does not offer %s; it offers %s.", method, strings.Join(offered(r.Body), ", "))
+	if !contains(offered(r.Body), c.method) {
+		return invalid("method_not_offered", "method", "This Checkout Session does not offer %s; it offers %s.", c.method, strings.Join(offered(r.Body), ", "))
 	}
 	if known := x.knownEmail(r.Body); known != "" {
-		email = known
+		c.email = known
 	}
-	if !plausibleEmail(email) {
+	if !plausibleEmail(c.email) {
 		return invalid("email_invalid", "email", "Your email is incomplete.")
 	}
-	r.Body["customer_details"] = customerDetails(email)
+	r.Body["customer_details"] = customerDetails(c.email)
 	delete(r.Private, "last_error")
-
-	if method == methodConfirm {
-		return x.complete(r)
-	}
-	intent, err := x.intentOf(r)
-	if err != nil {
+	if err := x.taxAtCheckout(r, &c); err != nil {
 		return err
 	}
-	switch method {
-	case methodCardDeclined:
-		return x.decline(r, intent)
-	case methodCardOK:
-		charge, err := x.newCharge(r, intent, cardDetails("4242"), "succeeded")
-		if err != nil {
-			return err
-		}
-		if err := x.succeed(intent, charge); err != nil {
-			return err
-		}
-		r.Body["payment_status"] = "paid"
-		return x.complete(r)
+	switch r.Body.str("mode") {
+	case "setup":
+		return x.setUpAtCheckout(r, c)
+	case "subscription":
+		return x.subscribeAtCheckout(r, c)
 	}
-	return x.debit(r, intent, method == methodBankOK)
+	return x.payOnce(r, c)
+}
+
+// taxAtCheckout reckons the tax when the customer says where they are.
+func (x *tx) taxAtCheckout(r *record, c *choice) error {
+	if !r.Body.sub("automatic_tax").flag("enabled") {
+		return nil
+	}
+	if known := x.knownCountry(r.Body); known != "" {
+		c.country = known
+	}
+	if len(c.country) != 2 {
+		return invalid("country_missing", "country", "Choose the country of your billing address.")
+	}
+	details := r.Body.sub("customer_details")
+	details["address"] = addressIn(c.country)
+	return x.reckonSession(r, c.country)
+}
+
+func addressIn(country string) object {
+	return object{"city": nil, "country": country, "line1": nil, "line2": nil, "postal_code": nil, "state": nil}
 }
 
 // offered lists the methods that a session's page has buttons for.
 func offered(session object) []string {
-	if session.str("payment_status") == "no_payment_required" {
+	if session.str("payment_status") == "no_payment_required" && session.str("mode") == "payment" {
 		return []string{methodConfirm}
 	}
 	var out []string
 	if contains(session.strings("payment_method_types"), "card") {
-		out = append(out, methodCardOK, methodCardDeclined)
+		if out = []string{methodCardOK, methodCardDeclined}; session.str("mode") != "payment" {
+			out = append(out, methodCardLater, methodCardConfirm)
+		}
 	}
 	if bankType(session) != "" {
 		out = append(out, methodBankOK, methodBankFails)
@@ -121,75 +89,198 @@ func bankType(session object) string {
 	return ""
 }
 
-// complete ends the customer's part of a session.
-func (x *tx) complete(r *record) error {
-	r.Body["status"], r.Body["url"] = "complete", nil
-	x.save(r)
-	return x.emit("checkout.session.completed", r, nil)
-}
-
-// debit starts a bank debit: the session is complete and unpaid until the
-// bank has answered.
-func (x *tx) debit(r, intent *record, ok bool) error {
-	charge, err := x.newCharge(r, intent, bankDetails(bankType(r.Body)), "pending")
+// payOnce pays a session in payment mode.
+func (x *tx) payOnce(r *record, c choice) error {
+	if testMethods[c.method].present != outcomeDeclined && r.Body.str("customer_creation") == "always" {
+		if _, err := x.buyer(r, c); err != nil {
+			return err
+		}
+	}
+	if c.method == methodConfirm {
+		return x.complete(r)
+	}
+	intent, err := x.intentOf(r)
 	if err != nil {
 		return err
 	}
-	intent.Body["status"], intent.Body["latest_charge"] = "processing", charge.Body.str("id")
-	intent.Body["payment_method"] = charge.Body.str("payment_method")
-	x.save(intent)
-	if err := x.emit("charge.pending", charge, nil); err != nil {
+	method, err := x.newMethod(c.method, bankType(r.Body), c.email)
+	if err != nil {
 		return err
 	}
-	if err := x.emit("payment_intent.processing", intent, nil); err != nil {
+	what, err := x.attempt(intent, method, true)
+	if err != nil {
 		return err
 	}
-	r.Private["settle_at"] = x.now.Add(x.s.cfg.SettleAfter + time.Second - 1).Unix() // rounded up
-	r.Private["settle_ok"] = ok
+	switch what {
+	case outcomeDeclined:
+		return x.declined(r)
+	case outcomePaid:
+		r.Body["payment_status"] = "paid"
+		if err := x.receiptInvoice(r, intent); err != nil {
+			return err
+		}
+	}
 	return x.complete(r)
 }
 
-// settle is the bank's answer to a debit.
-func (x *tx) settle(r *record, ok bool) error {
-	if r.Private.int("settle_at") == 0 {
-		return invalid("nothing_to_settle", "", "This Checkout Session has no bank debit under way.")
-	}
-	delete(r.Private, "settle_at")
-	intent := x.find(kindIntent, r.Body.str("payment_intent"))
-	charge := x.find(kindCharge, intent.Body.str("latest_charge"))
-	if !ok {
-		if err := x.fail(intent, charge, "debit_not_authorized", "", "The customer's bank refused the debit: insufficient funds."); err != nil {
-			return err
-		}
-		x.save(r)
-		return x.emit("checkout.session.async_payment_failed", r, nil)
-	}
-	charge.Body["status"], charge.Body["paid"] = "succeeded", true
-	if err := x.succeed(intent, charge); err != nil {
-		return err
-	}
-	r.Body["payment_status"] = "paid"
+// declined keeps a session open, with the reason for the page.
+func (x *tx) declined(r *record) error {
+	r.Private["last_error"] = "Your card was declined."
 	x.save(r)
-	return x.emit("checkout.session.async_payment_succeeded", r, nil)
+	return nil
 }
 
-// decline is a card that the bank refuses; the customer may try again.
-func (x *tx) decline(r, intent *record) error {
-	charge, err := x.newCharge(r, intent, cardDetails("0002"), "failed")
+// intentOf is a session's payment intent, made at the first attempt to pay as
+// Stripe does since API version 2022-08-01.
+func (x *tx) intentOf(session *record) (*record, error) {
+	b := session.Body
+	if r := x.find(kindIntent, b.str("payment_intent")); r != nil {
+		r.Body["amount"] = b["amount_total"]
+		return r, nil
+	}
+	fields := object{
+		"amount": b["amount_total"], "currency": b["currency"], "customer": b["customer"],
+		"payment_method_types": b["payment_method_types"],
+	}
+	r, err := x.newIntent(merge(fields, session.Private.sub("intent")), object{"session": b["id"]})
+	if err != nil {
+		return nil, err
+	}
+	b["payment_intent"] = r.Body["id"]
+	return r, nil
+}
+
+// buyer is the customer of a session, made at Checkout where there is none.
+func (x *tx) buyer(r *record, c choice) (*record, error) {
+	if customer := x.find(kindCustomer, r.Body.str("customer")); customer != nil {
+		if c.country == "" || customer.Body.sub("address").str("country") != "" {
+			return customer, nil
+		}
+		return customer, x.change(customer, "customer.updated", func(b object) { b["address"] = addressIn(c.country) })
+	}
+	fields := object{"email": c.email}
+	if c.country != "" {
+		fields["address"] = addressIn(c.country)
+	}
+	customer, err := x.newCustomer(fields)
+	if err != nil {
+		return nil, err
+	}
+	r.Body["customer"] = customer.Body["id"]
+	return customer, nil
+}
+
+// complete ends the customer's part of a session.
+func (x *tx) complete(r *record) error {
+	r.Body["status"], r.Body["url"] = "complete", nil
+	return x.emitSaved("checkout.session.completed", r)
+}
+
+// expire ends a session that was not paid in time.
+func (x *tx) expire(r *record) error {
+	r.Body["status"], r.Body["url"] = "expired", nil
+	x.save(r)
+	if err := x.cancelIntent(r.Body.str("payment_intent"), "automatic"); err != nil {
+		return err
+	}
+	return x.emit("checkout.session.expired", r, nil)
+}
+
+// sessionSettled is the bank's answer to the debit of a session.
+func (x *tx) sessionSettled(r *record, ok bool) error {
+	if !ok {
+		return x.emitSaved("checkout.session.async_payment_failed", r)
+	}
+	r.Body["payment_status"] = "paid"
+	if r.Body.str("mode") == "payment" {
+		if err := x.receiptInvoice(r, x.find(kindIntent, r.Body.str("payment_intent"))); err != nil {
+			return err
+		}
+	}
+	return x.emitSaved("checkout.session.async_payment_succeeded", r)
+}
+
+// receiptInvoice makes the paid invoice that a session asked for.
+func (x *tx) receiptInvoice(r *record, intent *record) error {
+	creation := r.Body.sub("invoice_creation")
+	if !creation.flag("enabled") {
+		return nil
+	}
+	lines, err := x.invoiceLines(r.Private.list("line_items"))
 	if err != nil {
 		return err
 	}
-	const message = "Your card was declined."
-	r.Private["last_error"] = message
-	x.save(r)
-	return x.fail(intent, charge, "card_declined", "generic_decline", message)
+	customer := x.find(kindCustomer, r.Body.str("customer"))
+	fields := merge(object{
+		"currency": r.Body["currency"], "automatic_tax": object{"enabled": r.Body.sub("automatic_tax").flag("enabled")},
+		"payment_intent": intent.Body["id"], "charge": intent.Body["latest_charge"],
+	}, creation.sub("invoice_data"))
+	inv, err := x.draftInvoice(customer, fields, lines)
+	if err != nil {
+		return err
+	}
+	inv.Private["prepaid"] = true
+	if err := x.emitSaved("invoice.created", inv); err != nil {
+		return err
+	}
+	if err := x.finalize(inv); err != nil {
+		return err
+	}
+	r.Body["invoice"] = inv.Body["id"]
+	return x.markPaid(inv)
 }
 
-func contains(list []string, want string) bool {
-	for _, s := range list {
-		if s == want {
-			return true
+// subscribeAtCheckout begins a subscription and takes its first payment. A
+// declined card leaves nothing behind.
+func (x *tx) subscribeAtCheckout(r *record, c choice) error {
+	if testMethods[c.method].present == outcomeDeclined {
+		return x.declined(r)
+	}
+	customer, err := x.buyer(r, c)
+	if err != nil {
+		return err
+	}
+	method, err := x.newMethod(c.method, bankType(r.Body), c.email)
+	if err != nil {
+		return err
+	}
+	if err := x.attach(method, customer.Body.str("id")); err != nil {
+		return err
+	}
+	fields := merge(object{
+		"default_payment_method": method.Body["id"], "automatic_tax": subscriptionTax(r.Body.sub("automatic_tax").flag("enabled")),
+	}, r.Private.sub("subscription"))
+	sub, inv, err := x.subscribe(customer, r.Private.list("line_items"), fields, nil)
+	if err != nil {
+		return err
+	}
+	r.Body["subscription"], r.Body["invoice"] = sub.Body["id"], inv.Body["id"]
+	if err := x.finalize(inv); err != nil {
+		return err
+	}
+	if inv = x.find(kindInvoice, inv.Body.str("id")); !inv.Body.flag("paid") {
+		if err := x.firstPayment(r, inv, method); err != nil {
+			return err
 		}
 	}
-	return false
+	if x.find(kindInvoice, inv.Body.str("id")).Body.flag("paid") && r.Body.int("amount_total") > 0 {
+		r.Body["payment_status"] = "paid"
+	}
+	return x.complete(r)
 }
+
+// firstPayment collects a subscription's first invoice at Checkout. A bank debit
+// under way makes it active, as Stripe trusts that it will settle.
+func (x *tx) firstPayment(r, inv, method *record) error {
+	intent := x.find(kindIntent, inv.Body.str("payment_intent"))
+	intent.Private["session"] = r.Body["id"]
+	x.save(intent)
+	what, err := x.collect(inv, method, true)
+	if err != nil || what == outcomePaid {
+		return err
+	}
+	sub := x.find(kindSubscription, r.Body.str("subscription"))
+	return x.change(sub, "customer.subscription.updated", func(b object) { b["status"] = "active" })
+}
+
+func contains(list []string, want string) bool { return slices.Contains(list, want) }

@@ -25,7 +25,10 @@ func (s *Server) controlHandler() http.Handler {
 	mux.Handle("POST /_sim/sessions/{id}", controlCall(s, patchObject))
 	mux.Handle("POST /_sim/sessions/{id}/pay", controlCall(s, controlPay))
 	mux.Handle("POST /_sim/sessions/{id}/settle", controlCall(s, controlSettle))
+	mux.Handle("GET /_sim/objects", controlCall(s, controlObjects))
+	mux.Handle("GET /_sim/objects/{id}", controlCall(s, controlObject))
 	mux.Handle("POST /_sim/objects/{id}", controlCall(s, patchObject))
+	mux.Handle("POST /_sim/objects/{id}/{action}", controlCall(s, controlAct))
 	mux.Handle("GET /_sim/clock", controlCall(s, showClock))
 	mux.Handle("POST /_sim/clock", controlCall(s, advanceClock))
 	mux.HandleFunc("/_sim/", func(w http.ResponseWriter, r *http.Request) {
@@ -121,6 +124,7 @@ func releaseHeld(x *tx, _ *http.Request, in releaseIn) (any, error) {
 type payIn struct {
 	Method   string            `json:"method"`
 	Email    string            `json:"email"`
+	Country  string            `json:"country"`
 	Delivery *deliverySettings `json:"delivery"`
 }
 
@@ -137,7 +141,7 @@ func controlPay(x *tx, r *http.Request, in payIn) (any, error) {
 	if in.Email == "" {
 		in.Email = defaultEmail
 	}
-	if err := x.pay(session, in.Method, in.Email); err != nil {
+	if err := x.pay(session, choice{in.Method, in.Email, in.Country}); err != nil {
 		return nil, err
 	}
 	return x.sessionView(r.PathValue("id")), nil
@@ -158,11 +162,12 @@ func controlSettle(x *tx, r *http.Request, in settleIn) (any, error) {
 	if err := x.setOverride(in.Delivery); err != nil {
 		return nil, err
 	}
-	ok := session.Private.flag("settle_ok")
+	intent := x.sessionIntent(session)
+	ok := intent != nil && intent.Private.flag("settle_ok")
 	if in.Succeed != nil {
 		ok = *in.Succeed
 	}
-	if err := x.settle(session, ok); err != nil {
+	if err := x.settle(intent, ok); err != nil {
 		return nil, err
 	}
 	return x.sessionView(r.PathValue("id")), nil
@@ -174,6 +179,14 @@ func (x *tx) setOverride(d *deliverySettings) error {
 		return nil
 	}
 	return d.check()
+}
+
+// sessionIntent is the payment intent of a session or of its invoice, or nil.
+func (x *tx) sessionIntent(session *record) *record {
+	if inv := x.find(kindInvoice, session.Body.str("invoice")); inv != nil {
+		return x.find(kindIntent, inv.Body.str("payment_intent"))
+	}
+	return x.find(kindIntent, session.Body.str("payment_intent"))
 }
 
 func (x *tx) session(r *http.Request) (*record, error) {
@@ -201,7 +214,8 @@ func advanceClock(x *tx, r *http.Request, in clockIn) (any, error) {
 	d := time.Duration(in.AdvanceSeconds) * time.Second
 	s.Advanced += d
 	x.saveSettings(s)
-	x.now = x.now.Add(d)
+	x.clock = x.clock.Add(d)
+	x.now = x.clock
 	if err := x.catchUp(); err != nil {
 		return nil, err
 	}

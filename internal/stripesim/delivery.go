@@ -64,7 +64,7 @@ func (x *tx) newDelivery(event *record, endpoint, state string, delay time.Durat
 	}
 	d := &delivery{
 		ID: id, Event: event.Body.str("id"), Type: event.Body.str("type"), Endpoint: endpoint,
-		State: state, Created: x.now, Next: x.now.Add(delay),
+		State: state, Created: x.clock, Next: x.clock.Add(delay),
 	}
 	put(x, x.st.deliveries, id, d)
 	if event.Private == nil {

@@ -93,13 +93,13 @@ func updateEndpoint(x *tx, c *call) (object, error) {
 		return nil, err
 	}
 	setFields(r.Body, c.params)
+	x.save(r)
 	if c.params.has("disabled") {
-		r.Body["status"] = "enabled"
-		if c.params.flag("disabled") {
-			r.Body["status"] = "disabled"
+		status := map[bool]string{true: "disabled", false: "enabled"}[c.params.flag("disabled")]
+		if err := x.switchEndpoint(r, status); err != nil {
+			return nil, err
 		}
 	}
-	x.save(r)
 	return r.shown(), nil
 }
 

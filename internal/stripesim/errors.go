@@ -3,6 +3,7 @@ package stripesim
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -14,6 +15,10 @@ type apiError struct {
 	code    string
 	message string
 	param   string
+	more    object // further members, such as decline_code
+	// stands says that what the call changed is kept, though it is refused: a
+	// card that was declined leaves a charge behind.
+	stands bool
 }
 
 func (e *apiError) Error() string { return e.message }
@@ -27,6 +32,7 @@ func (e *apiError) body() object {
 	if e.param != "" {
 		inner["param"] = e.param
 	}
+	maps.Copy(inner, e.more)
 	return object{"error": inner}
 }
 

@@ -4,21 +4,40 @@ import (
 	"strings"
 )
 
-// expandable says, for each kind of object, which fields hold an ID that can
-// be expanded and of what kind it is.
-func expandable(kind, field string) (string, bool) {
-	fields := map[string]map[string]string{
-		kindSession: {
-			"payment_intent": kindIntent, "customer": kindCustomer,
-			"invoice": "invoice", "subscription": "subscription", "setup_intent": "setup_intent", "payment_link": "payment_link",
-		},
-		kindIntent:  {"latest_charge": kindCharge, "customer": kindCustomer, "invoice": "invoice", "payment_method": "payment_method", "review": "review"},
-		kindCharge:  {"payment_intent": kindIntent, "customer": kindCustomer, "invoice": "invoice", "balance_transaction": "balance_transaction", "review": "review"},
-		kindPrice:   {"product": kindProduct},
-		kindProduct: {"default_price": kindPrice},
+// references are the members that hold an ID which can be expanded, by the kind
+// of object that holds it; those under "" are the same wherever they stand.
+var references = map[string]map[string]string{
+	"": {
+		"customer": kindCustomer, "invoice": kindInvoice, "subscription": kindSubscription, "payment_intent": kindIntent, "charge": kindCharge,
+		"setup_intent": kindSetup, "payment_method": kindMethod, "default_payment_method": kindMethod, "review": kindReview, "quote": kindQuote,
+		"refund": kindRefund, "tax_rate": kindTaxRate, "balance_transaction": "balance_transaction", "payment_link": "payment_link",
+	},
+	kindIntent:       {"latest_charge": kindCharge},
+	kindPrice:        {"product": kindProduct},
+	kindProduct:      {"default_price": kindPrice},
+	kindSubscription: {"latest_invoice": kindInvoice, "pending_setup_intent": kindSetup, "schedule": "subscription_schedule"},
+	"item":           {"price": kindPrice},
+	"line_item":      {"price": kindPrice, "invoice_item": kindInvoiceItem},
+	kindPortal:       {"configuration": kindPortalConfig},
+	kindCreditNote:   {"customer_balance_transaction": kindBalance},
+	kindBalance:      {"credit_note": kindCreditNote},
+	kindInvoice:      {"latest_revision": kindInvoice},
+}
+
+// included are the members that are shown only where they are expanded.
+func (x *tx) included(o object, member string) (any, bool) {
+	id := o.str("id")
+	switch o.str("object") + "." + member {
+	case kindSession + ".line_items":
+		return x.lineItems(id), true
+	case kindQuote + ".line_items":
+		return firstTen(shownLines(x.find(kindQuote, id)), "/v1/quotes/"+id+"/line_items"), true
+	case kindCharge + ".refunds":
+		return firstTen(x.refundsOf(id), "/v1/charges/"+id+"/refunds"), true
+	case kindProduct + ".tax_code", kindCustomer + ".tax":
+		return nil, true
 	}
-	target, ok := fields[kind][field]
-	return target, ok
+	return nil, false
 }
 
 // expand replaces IDs by the objects they name, along paths such as
@@ -26,7 +45,7 @@ func expandable(kind, field string) (string, bool) {
 func (x *tx) expand(o object, paths []string) (object, error) {
 	for _, path := range paths {
 		steps := strings.Split(path, ".")
-		if len(steps) > 4 {
+		if len(steps) > 4 && steps[0] != "data" || len(steps) > 5 {
 			return nil, invalid("", "expand", "You cannot expand more than 4 levels of a property. You requested expansion of %s.", path)
 		}
 		if err := x.expandPath(o, steps, path); err != nil {
@@ -36,51 +55,57 @@ func (x *tx) expand(o object, paths []string) (object, error) {
 	return o, nil
 }
 
+// expandPath follows a path through objects, lists and IDs.
 func (x *tx) expandPath(o object, steps []string, path string) error {
 	step, rest := steps[0], steps[1:]
-	kind := o.str("object")
-
-	if kind == "list" && step == "data" {
-		if len(rest) == 0 {
-			return cannotExpand(path)
-		}
-		for _, e := range o.list("data") {
-			item, ok := e.(object)
-			if !ok {
-				continue
-			}
-			if err := x.expandPath(item, rest, path); err != nil {
-				return err
+	if list, ok := o[step].([]any); ok && len(rest) > 0 {
+		for _, e := range list {
+			if item, ok := e.(object); ok {
+				if err := x.expandPath(item, rest, path); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	}
-	if kind == kindSession && step == "line_items" && !o.has("line_items") {
-		o["line_items"] = x.lineItems(o.str("id"))
+	if o[step] == nil {
+		if list, ok := x.included(o, step); ok {
+			o[step] = list
+		}
 	}
-	target, isID := expandable(kind, step)
-	if id, ok := o[step].(string); ok && isID {
+	target := reference(o.str("object"), step)
+	if id, ok := o[step].(string); ok {
 		r := x.st.objects[target]
-		if r == nil || r.get(id) == nil {
+		switch {
+		case target == "":
+			return cannotExpand(path)
+		case r == nil || r.get(id) == nil:
 			return nil // Stripe has it; the stand-in only has its ID
 		}
 		o[step] = r.get(id).shown()
 	}
-	sub, isObject := o[step].(object)
-	within := isEmbedded(kind, step)
-	switch {
-	case !isID && !within:
-		return cannotExpand(path)
-	case !isObject || len(rest) == 0:
-		return nil // null, or expanded by now
+	switch v := o[step].(type) {
+	case object:
+		if len(rest) > 0 {
+			return x.expandPath(v, rest, path)
+		}
+		if target == "" && v.str("object") == "" {
+			return cannotExpand(path)
+		}
+		return nil
+	case nil:
+		if target != "" && (o.has(step) || references[o.str("object")][step] != "") {
+			return nil // null
+		}
 	}
-	return x.expandPath(sub, rest, path)
+	return cannotExpand(path)
 }
 
-// isEmbedded says whether a field holds an object of its own, so that a path
-// may lead through it.
-func isEmbedded(kind, field string) bool {
-	return kind == kindSession && field == "line_items" || kind == "item" && field == "price"
+func reference(kind, member string) string {
+	if target := references[kind][member]; target != "" {
+		return target
+	}
+	return references[""][member]
 }
 
 func cannotExpand(path string) error {

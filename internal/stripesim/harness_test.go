@@ -98,6 +98,34 @@ func (h *harness) price(amount int64, lookupKey string) *stripe.Price {
 	return price
 }
 
+// monthly makes a price of amount cents a month.
+func (h *harness) monthly(amount int64) *stripe.Price { return h.recurring(amount, "month") }
+
+func (h *harness) recurring(amount int64, interval string) *stripe.Price {
+	h.t.Helper()
+	product, err := h.sdk.Products.New(&stripe.ProductParams{Name: stripe.String("Hosted pool")})
+	h.must(err)
+	price, err := h.sdk.Prices.New(&stripe.PriceParams{
+		Product: &product.ID, Currency: stripe.String("usd"), UnitAmount: stripe.Int64(amount), Recurring: &stripe.PriceRecurringParams{Interval: &interval},
+	})
+	h.must(err)
+	return price
+}
+
+// customer makes a customer without an address.
+func (h *harness) customer() *stripe.Customer {
+	h.t.Helper()
+	c, err := h.sdk.Customers.New(&stripe.CustomerParams{Email: stripe.String("ap@halden.test"), Name: stripe.String("Halden Robotics")})
+	h.must(err)
+	return c
+}
+
+// advance moves the stand-in's clock.
+func (h *harness) advance(d time.Duration) {
+	h.t.Helper()
+	h.control("POST", "/_sim/clock", map[string]any{"advance_seconds": int64(d / time.Second)})
+}
+
 func (h *harness) sessionParams(price string) *stripe.CheckoutSessionParams {
 	p := &stripe.CheckoutSessionParams{
 		Mode:              stripe.String("payment"),
@@ -192,8 +220,9 @@ func newReceiver(t *testing.T) *receiver {
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
-	if err != nil {
-		r.t.Errorf("read webhook: %v", err)
+	if err != nil { // the stand-in was stopped while it sent
+		w.WriteHeader(http.StatusBadRequest)
+		return
 	}
 	got := received{body: body, signature: req.Header.Get("Stripe-Signature"), at: time.Now()}
 	if err := json.Unmarshal(body, &got.event); err != nil {

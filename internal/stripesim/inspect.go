@@ -178,7 +178,10 @@ type sessionView struct {
 
 func (x *tx) sessionView(id string) sessionView {
 	row := x.find(kindSession, id)
-	v := sessionView{Session: row.shown(), LastError: row.Private.str("last_error"), SettleAt: row.Private.int("settle_at"), Methods: []string{}}
+	v := sessionView{Session: row.shown(), LastError: row.Private.str("last_error"), Methods: []string{}}
+	if intent := x.sessionIntent(row); intent != nil {
+		v.SettleAt = intent.Private.int("due_at")
+	}
 	v.Session["line_items"] = x.lineItems(id)
 	if row.Body.str("status") == "open" {
 		v.Methods = offered(row.Body)

@@ -27,6 +27,14 @@ func (x *tx) listObjects(kind, url string, params object, keep func(*record) boo
 	return listObject(shown, more, url), nil
 }
 
+// listBy answers the list of a kind, narrowed by parameters that are named as
+// the members they must equal.
+func listBy(kind, url string, members ...string) func(*tx, *call) (object, error) {
+	return func(x *tx, c *call) (object, error) {
+		return x.listObjects(kind, url, c.params, func(r *record) bool { return matches(r.Body, c.params, members...) })
+	}
+}
+
 // page finds the part of a kind's objects that the paging parameters ask for,
 // newest first, and whether there is more.
 func (x *tx) page(kind string, params object, keep func(*record) bool) ([]*record, bool, error) {
@@ -74,6 +82,29 @@ func listObject(items []object, more bool, url string) object {
 		data[i] = o
 	}
 	return object{"object": "list", "data": data, "has_more": more, "url": url}
+}
+
+// firstTen is a list within an object: it shows ten at most, and has_more.
+func firstTen(all []any, url string) object {
+	shown := cloneValue(all[:min(10, len(all))]).([]any)
+	return object{"object": "list", "data": shown, "has_more": len(all) > 10, "url": url}
+}
+
+// pageOf is a page of parts that lie within an object, in their own order.
+func pageOf(all []any, params object, url string) object {
+	limit := int(params.int("limit"))
+	if limit == 0 {
+		limit = 10
+	}
+	start := 0
+	for i, part := range all {
+		if params.has("starting_after") && part.(object).str("id") == params.str("starting_after") {
+			start = i + 1
+		}
+	}
+	rest := all[start:]
+	shown := cloneValue(rest[:min(limit, len(rest))]).([]any)
+	return object{"object": "list", "data": shown, "has_more": len(rest) > limit, "url": url}
 }
 
 func inRange(at int64, r object) bool {

@@ -1,6 +1,7 @@
 package stripesim
 
 import (
+	"math/big"
 	"strings"
 
 	"github.com/bojanz/currency"
@@ -45,4 +46,16 @@ func minimumCharge(code string) int64 {
 		return 300
 	}
 	return 50
+}
+
+// roundedShare is amount × part ÷ whole, rounded to the nearest, halves away
+// from zero. part is not negative and whole is positive.
+func roundedShare(amount, part, whole int64) int64 {
+	sign := int64(1)
+	if amount < 0 {
+		sign, amount = -1, -amount
+	}
+	n := new(big.Int).Mul(big.NewInt(amount), big.NewInt(part))
+	n.Mul(n, big.NewInt(2)).Add(n, big.NewInt(whole))
+	return sign * n.Quo(n, big.NewInt(2*whole)).Int64()
 }

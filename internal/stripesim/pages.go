@@ -38,6 +38,8 @@ func (s *Server) pageHandler() http.Handler {
 	mux.HandleFunc("GET /{$}", s.frontPage)
 	mux.HandleFunc("GET /c/pay/{id}", s.checkoutPage)
 	mux.HandleFunc("POST /c/pay/{id}", s.checkoutPost)
+	mux.HandleFunc("GET /i/{id}/pdf", s.pdfPage(kindInvoice, func(_ *tx, r *record) document { return invoiceDocument(r) }))
+	mux.HandleFunc("GET /credit_notes/{id}/pdf", s.pdfPage(kindCreditNote, (*tx).creditNoteDocument))
 	mux.HandleFunc("GET /assets/stripesim.css", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-cache")
 		http.ServeFileFS(w, r, assets, "assets/stripesim.css")
@@ -173,7 +175,8 @@ func (s *Server) checkoutPost(w http.ResponseWriter, r *http.Request) {
 			return nil
 		}
 		if session.Body.str("status") == "open" {
-			if err := x.pay(session, r.PostForm.Get("method"), strings.TrimSpace(r.PostForm.Get("email"))); err != nil {
+			c := choice{r.PostForm.Get("method"), strings.TrimSpace(r.PostForm.Get("email")), r.PostForm.Get("country")}
+			if err := x.pay(session, c); err != nil {
 				return err
 			}
 		}
@@ -191,6 +194,15 @@ func (s *Server) checkoutPost(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Redirect(w, r, target, http.StatusSeeOther)
+}
+
+// noSuchPage answers for a page about something that is not there.
+func (s *Server) noSuchPage(w http.ResponseWriter, r *http.Request, err error) {
+	if asAPIError(err).status >= 500 {
+		s.pageError(w, r, err)
+		return
+	}
+	s.render(w, http.StatusNotFound, "message.html", "", messagePage{Title: "Nothing here", Text: "This address names nothing that the stand-in knows. Go back to where you came from."})
 }
 
 func (s *Server) pageError(w http.ResponseWriter, r *http.Request, err error) {

@@ -1,31 +1,21 @@
 package stripesim
 
+import "net/http"
+
 func paymentRoutes() []route {
 	list := with(pageParams(), schema{"customer": text(255), "created": createdRange()})
 	charges := with(list, schema{"payment_intent": text(255)})
 	intents := schema{"client_secret": text(255)}
 	return []route{
 		{"GET", "/v1/payment_intents/{id}", intents, retrieve(kindIntent, "payment_intent", "intent")},
-		{"GET", "/v1/payment_intents", list, func(x *tx, c *call) (object, error) {
-			return x.listObjects(kindIntent, "/v1/payment_intents", c.params, func(r *record) bool {
-				return matches(r.Body, c.params, "customer")
-			})
-		}},
+		{"GET", "/v1/payment_intents", list, listBy(kindIntent, "/v1/payment_intents", "customer")},
 		{"GET", "/v1/charges/{id}", nil, retrieve(kindCharge, "charge", "id")},
-		{"GET", "/v1/charges", charges, func(x *tx, c *call) (object, error) {
-			return x.listObjects(kindCharge, "/v1/charges", c.params, func(r *record) bool {
-				return matches(r.Body, c.params, "customer", "payment_intent")
-			})
-		}},
+		{"GET", "/v1/charges", charges, listBy(kindCharge, "/v1/charges", "customer", "payment_intent")},
 	}
 }
 
-// intentOf is a session's payment intent, made at the first attempt to pay as
-// Stripe does since API version 2022-08-01.
-func (x *tx) intentOf(session *record) (*record, error) {
-	if r := x.find(kindIntent, session.Body.str("payment_intent")); r != nil {
-		return r, nil
-	}
+// newIntent makes a payment intent; fields say for how much, of whom and why.
+func (x *tx) newIntent(fields, private object) (*record, error) {
 	id, err := x.objectID(kindIntent, "pi_3", 23)
 	if err != nil {
 		return nil, err
@@ -34,31 +24,49 @@ func (x *tx) intentOf(session *record) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &record{Body: object{
-		"id": id, "object": kindIntent, "amount": session.Body.int("amount_total"), "amount_capturable": int64(0),
+	r := &record{Private: private, Body: object{
+		"id": id, "object": kindIntent, "amount": int64(0), "amount_capturable": int64(0),
 		"amount_details": object{"tip": object{}}, "amount_received": int64(0), "application": nil, "application_fee_amount": nil,
 		"automatic_payment_methods": nil, "canceled_at": nil, "cancellation_reason": nil, "capture_method": "automatic",
-		"client_secret": secret, "confirmation_method": "automatic", "created": x.now.Unix(), "currency": session.Body.str("currency"),
-		"customer": session.Body.orNull("customer"), "description": nil, "invoice": nil, "last_payment_error": nil, "latest_charge": nil,
+		"client_secret": secret, "confirmation_method": "automatic", "created": x.now.Unix(), "currency": nil,
+		"customer": nil, "description": nil, "invoice": nil, "last_payment_error": nil, "latest_charge": nil,
 		"livemode": false, "metadata": object{}, "next_action": nil, "on_behalf_of": nil, "payment_method": nil,
 		"payment_method_configuration_details": nil, "payment_method_options": object{},
-		"payment_method_types": cloneValue(session.Body["payment_method_types"]), "processing": nil, "receipt_email": nil, "review": nil,
+		"payment_method_types": []any{"card"}, "processing": nil, "receipt_email": nil, "review": nil,
 		"setup_future_usage": nil, "shipping": nil, "source": nil, "statement_descriptor": nil, "statement_descriptor_suffix": nil,
 		"status": "requires_payment_method", "transfer_data": nil, "transfer_group": nil,
 	}}
-	setFields(r.Body, session.Private.sub("intent"))
+	setFields(r.Body, fields)
 	x.save(r)
-	session.Body["payment_intent"] = id
 	return r, x.emit("payment_intent.created", r, nil)
 }
 
-// newCharge is one attempt to take an intent's money.
-func (x *tx) newCharge(session, intent *record, details object, status string) (*record, error) {
-	id, err := x.objectID(kindCharge, "ch_3", 23)
-	if err != nil {
-		return nil, err
+// attempt tries to take what an intent asks for with a payment method. present
+// says that the customer is at a page, where they can answer their bank.
+func (x *tx) attempt(intent, method *record, present bool) (outcome, error) {
+	what := behavior(method, present)
+	switch what {
+	case outcomeAction:
+		return what, x.askToConfirm(intent, method)
+	case outcomeSettles, outcomeBounces:
+		return what, x.debit(intent, method, what == outcomeSettles)
+	case outcomeDeclined:
+		charge, err := x.newCharge(intent, method, "failed")
+		if err != nil {
+			return what, err
+		}
+		return what, x.fail(intent, charge, "card_declined", "generic_decline", "Your card was declined.")
 	}
-	method, err := x.newID("pm_1", 23, nil)
+	charge, err := x.newCharge(intent, method, "succeeded")
+	if err != nil {
+		return what, err
+	}
+	return what, x.succeed(intent, charge)
+}
+
+// newCharge is one attempt to take an intent's money.
+func (x *tx) newCharge(intent, method *record, status string) (*record, error) {
+	id, err := x.objectID(kindCharge, "ch_3", 23)
 	if err != nil {
 		return nil, err
 	}
@@ -70,18 +78,16 @@ func (x *tx) newCharge(session, intent *record, details object, status string) (
 	r := &record{Body: object{
 		"id": id, "object": kindCharge, "amount": amount, "amount_captured": captured, "amount_refunded": int64(0), "application": nil,
 		"application_fee": nil, "application_fee_amount": nil, "balance_transaction": nil,
-		"billing_details": object{
-			"address": object{"city": nil, "country": nil, "line1": nil, "line2": nil, "postal_code": nil, "state": nil},
-			"email":   session.Body.sub("customer_details").orNull("email"), "name": nil, "phone": nil,
-		},
+		"billing_details":                 method.Body.sub("billing_details").clone(),
 		"calculated_statement_descriptor": "STAND-IN", "captured": status != "failed", "created": x.now.Unix(),
 		"currency": intent.Body.str("currency"), "customer": intent.Body.orNull("customer"), "description": intent.Body.orNull("description"),
-		"destination": nil, "dispute": nil, "disputed": false, "failure_balance_transaction": nil, "failure_code": nil,
-		"failure_message": nil, "fraud_details": object{}, "invoice": nil, "livemode": false,
+		"disputed": false, "failure_balance_transaction": nil, "failure_code": nil,
+		"failure_message": nil, "fraud_details": object{}, "invoice": intent.Body.orNull("invoice"), "livemode": false,
 		"metadata": intent.Body.sub("metadata").clone(), "on_behalf_of": nil, "outcome": nil, "paid": status == "succeeded",
-		"payment_intent": intent.Body.str("id"), "payment_method": method, "payment_method_details": details, "receipt_email": nil,
-		"receipt_number": nil, "receipt_url": nil, "refunded": false, "review": nil, "shipping": nil, "source_transfer": nil,
-		"statement_descriptor": nil, "statement_descriptor_suffix": nil, "status": status, "transfer_data": nil, "transfer_group": nil,
+		"payment_intent": intent.Body.str("id"), "payment_method": method.Body.str("id"), "payment_method_details": usedDetails(method),
+		"receipt_email": nil, "receipt_number": nil, "receipt_url": x.s.cfg.PublicURL + "/receipts/" + id, "refunded": false, "review": nil,
+		"shipping": nil, "source_transfer": nil, "statement_descriptor": nil, "statement_descriptor_suffix": nil, "status": status,
+		"transfer_data": nil, "transfer_group": nil,
 	}}
 	x.save(r)
 	return r, nil
@@ -90,13 +96,13 @@ func (x *tx) newCharge(session, intent *record, details object, status string) (
 // succeed records that a charge took the intent's money.
 func (x *tx) succeed(intent, charge *record) error {
 	charge.Body["outcome"] = object{
-		"network_status": "approved_by_network", "reason": nil, "risk_level": "normal",
+		"network_status": "approved_by_network", "reason": nil, "risk_level": "normal", "risk_score": int64(12),
 		"seller_message": "Payment complete.", "type": "authorized",
 	}
 	x.save(charge)
 	intent.Body["status"], intent.Body["amount_received"] = "succeeded", intent.Body.int("amount")
 	intent.Body["latest_charge"], intent.Body["payment_method"] = charge.Body.str("id"), charge.Body.str("payment_method")
-	intent.Body["last_payment_error"] = nil
+	intent.Body["last_payment_error"], intent.Body["next_action"] = nil, nil
 	x.save(intent)
 	if err := x.emit("charge.succeeded", charge, nil); err != nil {
 		return err
@@ -110,7 +116,7 @@ func (x *tx) fail(intent, charge *record, code, declineCode, message string) err
 	charge.Body["amount_captured"] = int64(0)
 	charge.Body["failure_code"], charge.Body["failure_message"] = code, message
 	charge.Body["outcome"] = object{
-		"network_status": "declined_by_network", "reason": nullable(declineCode), "risk_level": "normal",
+		"network_status": "declined_by_network", "reason": nullable(declineCode), "risk_level": "normal", "risk_score": int64(12),
 		"seller_message": "The bank did not return any further details with this decline.", "type": "issuer_declined",
 	}
 	x.save(charge)
@@ -122,6 +128,7 @@ func (x *tx) fail(intent, charge *record, code, declineCode, message string) err
 	}
 	intent.Body["status"], intent.Body["last_payment_error"] = "requires_payment_method", problem
 	intent.Body["latest_charge"], intent.Body["payment_method"] = charge.Body.str("id"), nil
+	intent.Body["next_action"] = nil
 	x.save(intent)
 	if err := x.emit("charge.failed", charge, nil); err != nil {
 		return err
@@ -129,22 +136,75 @@ func (x *tx) fail(intent, charge *record, code, declineCode, message string) err
 	return x.emit("payment_intent.payment_failed", intent, nil)
 }
 
-func cardDetails(last4 string) object {
-	return object{"type": "card", "card": object{
-		"brand": "visa", "checks": object{"address_line1_check": nil, "address_postal_code_check": nil, "cvc_check": "pass"},
-		"country": "US", "exp_month": int64(12), "exp_year": int64(2034), "fingerprint": "stripesim" + last4, "funding": "credit",
-		"installments": nil, "last4": last4, "mandate": nil, "network": "visa", "three_d_secure": nil, "wallet": nil,
-	}}
+// askToConfirm leaves an intent to the customer, who must answer their bank.
+func (x *tx) askToConfirm(intent, method *record) error {
+	intent.Body["status"], intent.Body["payment_method"] = "requires_action", method.Body.str("id")
+	intent.Body["next_action"] = object{"type": "use_stripe_sdk", "use_stripe_sdk": object{}}
+	x.save(intent)
+	return x.emit("payment_intent.requires_action", intent, nil)
 }
 
-func bankDetails(kind string) object {
-	if kind == "sepa_debit" {
-		return object{"type": kind, kind: object{
-			"bank_code": "37040044", "branch_code": nil, "country": "DE", "fingerprint": "stripesim3000", "last4": "3000", "mandate": nil,
-		}}
+// debit starts a bank debit: the bank's answer comes by the clock.
+func (x *tx) debit(intent, method *record, ok bool) error {
+	charge, err := x.newCharge(intent, method, "pending")
+	if err != nil {
+		return err
 	}
-	return object{"type": kind, kind: object{
-		"account_holder_type": "individual", "account_type": "checking", "bank_name": "STAND-IN TEST BANK",
-		"fingerprint": "stripesim6789", "last4": "6789", "mandate": nil, "routing_number": "110000000",
-	}}
+	intent.Body["status"], intent.Body["latest_charge"] = "processing", charge.Body.str("id")
+	intent.Body["payment_method"] = charge.Body.str("payment_method")
+	intent.Private["due_at"], intent.Private["settle_ok"] = x.soon(), ok
+	x.save(intent)
+	if err := x.emit("charge.pending", charge, nil); err != nil {
+		return err
+	}
+	return x.emit("payment_intent.processing", intent, nil)
+}
+
+// settle is the bank's answer to a debit, and what it means for the invoice and
+// the Checkout Session that wait for it.
+func (x *tx) settle(intent *record, ok bool) error {
+	if intent == nil || intent.Private.int("due_at") == 0 {
+		return invalid("nothing_to_settle", "", "No bank debit is under way here.")
+	}
+	delete(intent.Private, "due_at")
+	charge := x.find(kindCharge, intent.Body.str("latest_charge"))
+	if ok {
+		charge.Body["status"], charge.Body["paid"] = "succeeded", true
+		if err := x.succeed(intent, charge); err != nil {
+			return err
+		}
+	} else if err := x.fail(intent, charge, "debit_not_authorized", "", "The customer's bank refused the debit: insufficient funds."); err != nil {
+		return err
+	}
+	if invoice := x.find(kindInvoice, intent.Body.str("invoice")); invoice != nil {
+		if err := x.invoiceSettled(invoice, intent, ok); err != nil {
+			return err
+		}
+	}
+	if session := x.find(kindSession, intent.Private.str("session")); session != nil {
+		return x.sessionSettled(session, ok)
+	}
+	return nil
+}
+
+// cancelIntent ends an intent that nobody will pay any more.
+func (x *tx) cancelIntent(id, reason string) error {
+	intent := x.find(kindIntent, id)
+	if intent == nil || intent.Body.str("status") == "succeeded" || intent.Body.str("status") == "canceled" {
+		return nil
+	}
+	intent.Body["status"], intent.Body["canceled_at"], intent.Body["cancellation_reason"] = "canceled", x.now.Unix(), reason
+	delete(intent.Private, "due_at")
+	x.save(intent)
+	return x.emit("payment_intent.canceled", intent, nil)
+}
+
+// cardError is how Stripe refuses an API call whose payment was declined. What
+// the attempt left behind stands.
+func cardError(intent *record) *apiError {
+	problem := intent.Body.sub("last_payment_error")
+	return &apiError{
+		status: http.StatusPaymentRequired, kind: "card_error", code: problem.str("code"), message: problem.str("message"), stands: true,
+		more: object{"charge": problem.str("charge"), "decline_code": problem.str("decline_code")},
+	}
 }

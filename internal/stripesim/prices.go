@@ -1,9 +1,6 @@
 package stripesim
 
-import (
-	"net/http"
-	"strconv"
-)
+import "net/http"
 
 // maxUnitAmount is the largest price in minor units.
 const maxUnitAmount = 99_999_999_999
@@ -17,11 +14,8 @@ func priceRoutes() []route {
 	create := with(fields, schema{
 		"currency": currencyCode().must(), "product": text(255), "unit_amount": integer(0, maxUnitAmount),
 		"billing_scheme": oneOf("per_unit"),
-		"recurring": hash(schema{
-			"interval": oneOf("day", "week", "month", "year").must(), "interval_count": integer(1, 1095),
-			"usage_type": oneOf("licensed"), "aggregate_usage": notHere(), "meter": notHere(), "trial_period_days": notHere(),
-		}),
-		"product_data": notHere(), "unit_amount_decimal": notHere(), "custom_unit_amount": notHere(),
+		"recurring":      recurringParams(),
+		"product_data":   notHere(), "unit_amount_decimal": notHere(), "custom_unit_amount": notHere(),
 		"tiers": notHere(), "tiers_mode": notHere(), "transform_quantity": notHere(),
 	})
 	list := with(pageParams(), schema{
@@ -41,10 +35,15 @@ func createPrice(x *tx, c *call) (object, error) {
 	switch {
 	case !p.has("product"):
 		return nil, invalid("parameter_missing", "product", "You must provide one of `product` or `product_data` when creating a price.")
-	case x.find(kindProduct, p.str("product")) == nil:
-		return nil, missing(http.StatusBadRequest, "product", p.str("product"), "product")
 	case !p.has("unit_amount"):
 		return nil, invalid("parameter_missing", "unit_amount", "You must provide one of `unit_amount`, `unit_amount_decimal`, or `custom_unit_amount`.")
+	}
+	return x.newPrice(p)
+}
+
+func (x *tx) newPrice(p object) (object, error) {
+	if x.find(kindProduct, p.str("product")) == nil {
+		return nil, missing(http.StatusBadRequest, "product", p.str("product"), "product")
 	}
 	id, err := x.objectID(kindPrice, "price_", 24)
 	if err != nil {
@@ -58,7 +57,7 @@ func createPrice(x *tx, c *call) (object, error) {
 		"currency": nil, "custom_unit_amount": nil, "livemode": false, "lookup_key": nil, "metadata": object{},
 		"nickname": nil, "product": nil, "recurring": nil, "tax_behavior": "unspecified", "tiers_mode": nil,
 		"transform_quantity": nil, "type": "one_time", "unit_amount": nil,
-		"unit_amount_decimal": strconv.FormatInt(p.int("unit_amount"), 10),
+		"unit_amount_decimal": decimal(p.int("unit_amount")),
 	}
 	if r := p.sub("recurring"); r != nil {
 		full := merge(object{"aggregate_usage": nil, "interval_count": int64(1), "trial_period_days": nil, "usage_type": "licensed"}, r)

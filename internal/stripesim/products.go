@@ -87,14 +87,20 @@ func (x *tx) createObject(r *record, params object, event string) (object, error
 
 // updateObject lays the parameters over an object, stores it and tells of it.
 func (x *tx) updateObject(r *record, params object, event string) (object, error) {
+	err := x.change(r, event, func(body object) { setFields(body, params) })
+	return r.shown(), err
+}
+
+// change alters an object, stores it, and tells of what changed, if anything
+// did.
+func (x *tx) change(r *record, event string, alter func(body object)) error {
 	before := r.Body.clone()
-	setFields(r.Body, params)
-	changed := previous(before, r.Body)
+	alter(r.Body)
 	x.save(r)
-	if len(changed) == 0 {
-		return r.shown(), nil
+	if changed := previous(before, r.Body); len(changed) > 0 {
+		return x.emit(event, r, changed)
 	}
-	return r.shown(), x.emit(event, r, changed)
+	return nil
 }
 
 // setFields copies parameters of the same name as a field; metadata merges.

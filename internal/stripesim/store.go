@@ -14,18 +14,37 @@ import (
 
 // The kinds of objects kept, each with a table of its own.
 const (
-	kindProduct  = "product"
-	kindPrice    = "price"
-	kindCustomer = "customer"
-	kindSession  = "checkout.session"
-	kindIntent   = "payment_intent"
-	kindCharge   = "charge"
-	kindEvent    = "event"
-	kindEndpoint = "webhook_endpoint"
+	kindProduct      = "product"
+	kindPrice        = "price"
+	kindTaxRate      = "tax_rate"
+	kindCustomer     = "customer"
+	kindBalance      = "customer_balance_transaction"
+	kindSession      = "checkout.session"
+	kindMethod       = "payment_method"
+	kindSetup        = "setup_intent"
+	kindIntent       = "payment_intent"
+	kindCharge       = "charge"
+	kindRefund       = "refund"
+	kindDispute      = "dispute"
+	kindWarning      = "radar.early_fraud_warning"
+	kindReview       = "review"
+	kindInvoice      = "invoice"
+	kindInvoiceItem  = "invoiceitem"
+	kindCreditNote   = "credit_note"
+	kindQuote        = "quote"
+	kindSubscription = "subscription"
+	kindPortal       = "billing_portal.session"
+	kindPortalConfig = "billing_portal.configuration"
+	kindEvent        = "event"
+	kindEndpoint     = "webhook_endpoint"
 )
 
 func objectKinds() []string {
-	return []string{kindProduct, kindPrice, kindCustomer, kindSession, kindIntent, kindCharge, kindEvent, kindEndpoint}
+	return []string{
+		kindProduct, kindPrice, kindTaxRate, kindCustomer, kindBalance, kindSession, kindMethod, kindSetup, kindIntent,
+		kindCharge, kindRefund, kindDispute, kindWarning, kindReview, kindInvoice, kindInvoiceItem, kindCreditNote,
+		kindQuote, kindSubscription, kindPortal, kindPortalConfig, kindEvent, kindEndpoint,
+	}
 }
 
 // record is one stored object.
@@ -72,9 +91,8 @@ func openStore(dir string) (*store, error) {
 		settings:   newTable[settings]("settings", nil),
 	}
 	for _, kind := range objectKinds() {
-		st.objects[kind] = newTable[record](kind, nil)
+		st.objects[kind] = newTable(kind, func(r *record) bool { return dueAt(r) != 0 })
 	}
-	st.objects[kindSession].isLive = sessionWaits
 	if dir == "" {
 		return st, nil
 	}

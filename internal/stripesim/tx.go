@@ -8,10 +8,13 @@ import (
 // tx is one transaction over the store: it sees its own changes, and they are
 // kept all together or not at all.
 type tx struct {
-	s     *Server
-	st    *store
-	now   time.Time // the stand-in's clock, fixed for the transaction
-	cause cause
+	s  *Server
+	st *store
+	// clock is what the stand-in's clock shows, fixed for the transaction. now
+	// is when things happen: earlier than clock while catchUp makes up for time
+	// that passed.
+	clock, now time.Time
+	cause      cause
 	// override replaces the delivery settings for events made here.
 	override *deliverySettings
 	undo     []func()
@@ -41,7 +44,8 @@ func (s *Server) update(c cause, fn func(*tx) error) error {
 // inTx wants the store's lock held.
 func (s *Server) inTx(c cause, fn func(*tx) error) error {
 	x := &tx{s: s, st: s.st, cause: c, dirty: map[persistent]map[string]bool{}}
-	x.now = s.cfg.Clock().Add(x.settings().Advanced)
+	x.clock = s.cfg.Clock().Add(x.settings().Advanced)
+	x.now = x.clock
 	err := fn(x)
 	if err == nil {
 		if err = s.st.write(x.dirty); err != nil {
@@ -112,7 +116,12 @@ func (x *tx) objectID(kind, prefix string, length int) (string, error) {
 }
 
 // shown is an object as the API shows it: a test's patch laid over it.
-func (r *record) shown() object { return r.patched(r.ObjectPatch) }
+func (r *record) shown() object {
+	if r.Private.flag("deleted") {
+		return object{"id": r.Body["id"], "object": r.Body["object"], "deleted": true}
+	}
+	return r.patched(r.ObjectPatch)
+}
 
 // told is an object as an event tells it.
 func (r *record) told() object { return r.patched(r.EventPatch) }
