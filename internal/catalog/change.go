@@ -10,6 +10,11 @@ type Contract struct {
 	Notes       string    // at most MaxNotesBytes; empty leaves them
 }
 
+// Empty reports whether nothing is agreed beyond the template.
+func (c Contract) Empty() bool {
+	return c.ExpiresAt.IsZero() && len(c.Limits) == 0 && len(c.AddFeatures) == 0 && c.Notes == ""
+}
+
 // Limit is an absolute value for one limit, by its JSON name; 0 is no limit.
 type Limit struct {
 	Name  string

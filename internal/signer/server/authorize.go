@@ -7,17 +7,32 @@ import (
 	"github.com/metrum-ai/licensing-portal/internal/catalog"
 	"github.com/metrum-ai/licensing-portal/internal/signer"
 	"github.com/metrum-ai/licensing-portal/internal/signer/evidence"
+	"github.com/metrum-ai/licensing-portal/internal/signer/log"
+	"github.com/metrum-ai/licensing-portal/license"
 )
 
 // grant is what evidence authorizes.
 type grant struct {
+	fulfillmentKey string
+	intentSHA256   string
+	issuance       catalog.IssuanceKind
+	baseID         string
+	payment        string    // the payment intent, where there is one
+	issuedAt       time.Time // the event's created, or the approved request's own time
+	terms          string    // the approved request, where it goes beyond the intent
+	counters       []log.Counter
+	render         func(keyID string) (license.Payload, error) // its errors are refusals
+}
+
+// purchase is what a payment event says was bought.
+type purchase struct {
 	intent         catalog.Intent
 	template       catalog.Template
 	fulfillmentKey string
-	issuedAt       time.Time // the event's created, or the approved request's own time
+	issuedAt       time.Time // the event's created
 	purchasedAt    time.Time // when the session or invoice was made
 	periodEnd      time.Time // of a subscription's cycle
-	payment        string    // the payment intent, where there is one
+	payment        string
 }
 
 // Check tells whether Stripe signed an event, and freshly. It authorizes nothing.
@@ -59,20 +74,76 @@ func (i *Issuer) read(e signer.Event) (*evidence.Event, time.Time, error) {
 	return event, signedAt, nil
 }
 
-// authorize decides what an event proves. Nothing in it depends on the clock but the bound on the future: the same
-// evidence is good for the same license next year.
-func (i *Issuer) authorize(e signer.Event) (grant, error) {
-	event, err := i.proven(e)
+// authorize decides what the evidence of a request proves.
+func (i *Issuer) authorize(r signer.IssueRequest) (grant, error) {
+	switch {
+	case r.Approval != nil:
+		return i.authorizeApproval(r)
+	case r.Event == nil:
+		return grant{}, refuse(signer.CodeBadRequest, "no evidence")
+	}
+	p, err := i.bought(*r.Event)
 	if err != nil {
 		return grant{}, err
 	}
+	return grant{
+		fulfillmentKey: p.fulfillmentKey, intentSHA256: intentDigest(p.intent), issuance: p.intent.Kind, baseID: p.intent.BaseID,
+		payment: p.payment, issuedAt: p.issuedAt, counters: i.counters(p.template, p.intent.CustomerID, p.issuedAt),
+		render: func(keyID string) (license.Payload, error) { return i.renderPurchase(p, r.BaseEnvelope, keyID) },
+	}, nil
+}
+
+// bought decides what an event proves. Nothing in it depends on the clock but the bound on the future: the same evidence is
+// good for the same license next year.
+func (i *Issuer) bought(e signer.Event) (purchase, error) {
+	event, err := i.proven(e)
+	if err != nil {
+		return purchase{}, err
+	}
+	var p purchase
 	switch event.Type {
 	case typeCompleted, typeAsyncPaid:
-		return i.authorizeCheckout(event)
+		p, err = i.boughtByCheckout(event)
 	case typeInvoicePaid:
-		return i.authorizeInvoice(event)
+		p, err = i.boughtByInvoice(event)
+	default:
+		err = refuse(signer.CodeEventType, "this type of event proves no payment")
 	}
-	return grant{}, refuse(signer.CodeEventType, "this type of event proves no payment")
+	if err != nil {
+		return purchase{}, err
+	}
+	if err := p.intent.Validate(p.template); err != nil {
+		return purchase{}, catalogRefusal(err)
+	}
+	p.issuedAt, p.purchasedAt, p.payment = event.Created, event.Data.Created, event.Data.PaymentIntent
+	return p, nil
+}
+
+func (i *Issuer) renderPurchase(p purchase, baseEnvelope, keyID string) (license.Payload, error) {
+	source := catalog.Source{
+		Intent: p.intent, Template: p.template, FulfillmentKey: p.fulfillmentKey, IssuedAt: p.issuedAt, PeriodEnd: p.periodEnd, KeyID: keyID,
+	}
+	var err error
+	if source.Base, err = i.base(p.intent, baseEnvelope, p.issuedAt); err != nil {
+		return license.Payload{}, err
+	}
+	if source.Base != nil {
+		source.BaseTemplate = i.newest(source.Base.SKU)
+	}
+	if p.intent.Kind == catalog.IssueTopUp {
+		var known catalog.Template
+		if source.BaseTemplate != nil {
+			known = *source.BaseTemplate
+		}
+		if err := catalog.CanTopUp(*source.Base, known, p.template, p.purchasedAt); err != nil {
+			return license.Payload{}, catalogRefusal(err)
+		}
+	}
+	payload, err := catalog.Render(source)
+	if err != nil {
+		return license.Payload{}, catalogRefusal(err)
+	}
+	return payload, nil
 }
 
 // proven reads an event that Stripe signed at any time up to now, for this account and mode.
@@ -113,14 +184,6 @@ func (i *Issuer) checkOrigin(e *evidence.Event) error {
 		return refuse(signer.CodeMode, "the event is of the other mode, live or test")
 	}
 	return nil
-}
-
-// granted checks last whether the template lets an intent be.
-func granted(g grant) (grant, error) {
-	if err := g.intent.Validate(g.template); err != nil {
-		return grant{}, catalogRefusal(err)
-	}
-	return g, nil
 }
 
 // catalogRefusal gives an error of the catalog its code. The catalog's reasons hold nothing of the request.

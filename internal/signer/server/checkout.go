@@ -14,27 +14,21 @@ const (
 	typeAsyncPaid = "checkout.session.async_payment_succeeded"
 )
 
-// authorizeCheckout decides what a completed Checkout session proves.
-func (i *Issuer) authorizeCheckout(e *evidence.Event) (grant, error) {
+// boughtByCheckout decides what a completed Checkout session proves.
+func (i *Issuer) boughtByCheckout(e *evidence.Event) (purchase, error) {
 	if err := checkSession(e); err != nil {
-		return grant{}, err
+		return purchase{}, err
 	}
 	intent, template, err := i.intent(e.Data.Metadata)
 	switch {
 	case err != nil:
-		return grant{}, err
+		return purchase{}, err
 	case !template.SelfService() || template.Price.ByContract:
-		return grant{}, refuse(signer.CodeChannel, "the template is not sold by a one-time checkout")
+		return purchase{}, refuse(signer.CodeChannel, "the template is not sold by a one-time checkout")
 	case !template.Open(e.Data.Created):
-		return grant{}, refuse(signer.CodeTemplateClosed, "the template's version was closed before the session was made")
+		return purchase{}, refuse(signer.CodeTemplateClosed, "the template's version was closed before the session was made")
 	}
-	if err := checkPayment(e, intent, template); err != nil {
-		return grant{}, err
-	}
-	return granted(grant{
-		intent: intent, template: template, fulfillmentKey: intent.OrderID, issuedAt: e.Created, purchasedAt: e.Data.Created,
-		payment: e.Data.PaymentIntent,
-	})
+	return purchase{intent: intent, template: template, fulfillmentKey: intent.OrderID}, checkPayment(e, intent, template)
 }
 
 // checkSession checks that the event carries a completed one-time Checkout session.

@@ -9,66 +9,60 @@ import (
 	"github.com/metrum-ai/licensing-portal/internal/signer/evidence"
 )
 
-const typeInvoicePaid = "invoice.paid"
+// The events of an invoice: that it was paid, and that it is owed.
+const (
+	typeInvoicePaid      = "invoice.paid"
+	typeInvoiceFinalized = "invoice.finalized"
+)
 
-// authorizeInvoice decides what a paid invoice proves: an order's by quote, or a cycle of a subscription. Balances, credit
+// boughtByInvoice decides what a paid invoice proves: an order's by quote, or a cycle of a subscription. Balances, credit
 // notes, prices by contract and payment out of band leave less than the pinned price paid, or say so; they need an approval.
-func (i *Issuer) authorizeInvoice(e *evidence.Event) (grant, error) {
+func (i *Issuer) boughtByInvoice(e *evidence.Event) (purchase, error) {
 	if err := checkInvoice(e); err != nil {
-		return grant{}, err
+		return purchase{}, err
 	}
 	switch e.Data.Invoice.BillingReason {
 	case "manual", "quote_accept":
-		return i.authorizeOrderInvoice(e)
+		return i.boughtByOrder(e)
 	case "subscription_create", "subscription_cycle":
-		return i.authorizeCycle(e)
+		return i.boughtByCycle(e)
 	}
-	return grant{}, refuse(signer.CodeEventType, "an invoice for this reason is judged by staff")
+	return purchase{}, refuse(signer.CodeEventType, "an invoice for this reason is judged by staff")
 }
 
-func (i *Issuer) authorizeOrderInvoice(e *evidence.Event) (grant, error) {
+func (i *Issuer) boughtByOrder(e *evidence.Event) (purchase, error) {
 	intent, template, err := i.intent(e.Data.Metadata)
 	switch {
 	case err != nil:
-		return grant{}, err
+		return purchase{}, err
 	case template.Channel != catalog.ChannelInvoice || template.Price.ByContract || template.Term.ByContract:
-		return grant{}, refuse(signer.CodeChannel, "the template is not sold by invoice at a fixed price")
+		return purchase{}, refuse(signer.CodeChannel, "the template is not sold by invoice at a fixed price")
 	case !template.Open(e.Data.Created):
-		return grant{}, refuse(signer.CodeTemplateClosed, "the template's version was closed before the invoice was made")
+		return purchase{}, refuse(signer.CodeTemplateClosed, "the template's version was closed before the invoice was made")
 	}
-	if err := checkLine(e, intent, template); err != nil {
-		return grant{}, err
-	}
-	return granted(grant{
-		intent: intent, template: template, fulfillmentKey: intent.OrderID, issuedAt: e.Created, purchasedAt: e.Data.Created,
-		payment: e.Data.PaymentIntent,
-	})
+	return purchase{intent: intent, template: template, fulfillmentKey: intent.OrderID}, checkLine(e, intent, template)
 }
 
-// authorizeCycle decides what one paid cycle of a subscription proves: a license to the end of the paid period.
-func (i *Issuer) authorizeCycle(e *evidence.Event) (grant, error) {
+// boughtByCycle decides what one paid cycle of a subscription proves: a license to the end of the paid period.
+func (i *Issuer) boughtByCycle(e *evidence.Event) (purchase, error) {
 	intent, template, err := i.intent(e.Data.Invoice.SubscriptionMetadata)
 	switch {
 	case err != nil:
-		return grant{}, err
+		return purchase{}, err
 	case !template.Subscription():
-		return grant{}, refuse(signer.CodeChannel, "the template is not sold by subscription")
+		return purchase{}, refuse(signer.CodeChannel, "the template is not sold by subscription")
 	case intent.Kind != catalog.IssueNew:
-		return grant{}, refuse(signer.CodeIntentRefused, "a subscription's license has no base")
+		return purchase{}, refuse(signer.CodeIntentRefused, "a subscription's license has no base")
 	case !template.Open(e.Data.Created) && (template.RenewalsUntil == nil || !e.Data.Created.Before(*template.RenewalsUntil)):
-		return grant{}, refuse(signer.CodeTemplateClosed, "the template's version no longer renews")
+		return purchase{}, refuse(signer.CodeTemplateClosed, "the template's version no longer renews")
 	}
 	if err := checkLine(e, intent, template); err != nil {
-		return grant{}, err
+		return purchase{}, err
 	}
 	line := e.Data.Invoice.Line
-	if err := checkPeriod(e, template.Term); err != nil {
-		return grant{}, err
-	}
-	return granted(grant{
-		intent: intent, template: template, fulfillmentKey: e.Data.ID + "/" + line.ID, issuedAt: e.Created,
-		purchasedAt: e.Data.Created, payment: e.Data.PaymentIntent, periodEnd: line.End,
-	})
+	return purchase{
+		intent: intent, template: template, fulfillmentKey: e.Data.ID + "/" + line.ID, periodEnd: line.End,
+	}, checkPeriod(e, template.Term)
 }
 
 // checkInvoice checks that the event carries an invoice that was paid through Stripe.

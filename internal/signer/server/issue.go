@@ -24,55 +24,53 @@ type Issued struct {
 }
 
 // Issue answers the license that the evidence authorizes. The steps are in the order of DESIGN.md; the first that fails
-// refuses with its code. The same fulfillment key and intent get the logged bytes, whichever event proves them.
+// refuses with its code. The same fulfillment key and intent get the logged bytes, whichever event or approval proves them.
 func (i *Issuer) Issue(ctx context.Context, r signer.IssueRequest) (Issued, error) {
-	if r.Approval != nil {
-		return Issued{}, refuse(signer.CodeApprovalMissing, "this signer takes no approvals yet")
-	}
-	if r.Event == nil {
-		return Issued{}, refuse(signer.CodeBadRequest, "no evidence")
-	}
 	if err := i.clockError(i.config.Clock.Now()); err != nil {
 		return Issued{}, err
 	}
-	g, err := i.authorize(*r.Event)
+	g, err := i.authorize(r)
 	if err != nil {
 		return Issued{}, err
-	}
-	record := log.Record{
-		Kind: log.KindIssuance, FulfillmentKey: g.fulfillmentKey, IntentSHA256: intentDigest(g.intent), Event: r.Event.Body,
-		SignatureHeader: r.Event.SignatureHeader, Base: []byte(r.BaseEnvelope), IssuedAt: g.issuedAt,
-		Issuance: string(g.intent.Kind), BaseID: g.intent.BaseID, Payment: g.payment,
 	}
 	logged, found, err := i.config.Log.Find(g.fulfillmentKey)
 	if err != nil {
 		return Issued{}, i.logRefusal(err, g.fulfillmentKey)
 	}
 	if found {
-		return i.answerLogged(logged, record)
+		return i.answerLogged(logged, g)
 	}
-	base, baseTemplate, err := i.base(g, r.BaseEnvelope)
+	payload, envelope, err := i.sign(g)
 	if err != nil {
 		return Issued{}, err
 	}
-	payload, envelope, err := i.sign(g, base, baseTemplate)
-	if err != nil {
-		return Issued{}, err
+	record := log.Record{
+		Kind: log.KindIssuance, FulfillmentKey: g.fulfillmentKey, IntentSHA256: g.intentSHA256, Issuance: string(g.issuance), BaseID: g.baseID,
+		Payment: g.payment, Base: []byte(r.BaseEnvelope), IssuedAt: g.issuedAt, LicenseID: payload.LicenseID, Envelope: envelope,
 	}
-	record.LicenseID, record.Envelope = payload.LicenseID, envelope
-	if logged, err = i.config.Log.Append(ctx, record, append(i.counters(g), keyCounters(payload.KeyID, payload.ExpiresAt)...)); err != nil {
+	if r.Event != nil {
+		record.Event, record.SignatureHeader = r.Event.Body, r.Event.SignatureHeader
+	}
+	if r.Approval != nil {
+		record.Approval, _ = json.Marshal(r.Approval) // plain values cannot fail
+	}
+	if logged, err = i.config.Log.Append(ctx, record, append(g.counters, keyCounters(payload.KeyID, payload.ExpiresAt)...)); err != nil {
 		return Issued{}, i.logRefusal(err, g.fulfillmentKey)
 	}
 	i.config.Logger.Info("license issued", "license_id", logged.LicenseID, "log_index", logged.Index)
-	return Issued{Envelope: logged.Envelope, Index: logged.Index, FulfillmentKey: logged.FulfillmentKey}, nil
+	return issued(logged), nil
 }
 
-// answerLogged answers the logged bytes to the same intent and refuses another one.
-func (i *Issuer) answerLogged(logged, asked log.Record) (Issued, error) {
-	if logged.IntentSHA256 != asked.IntentSHA256 {
-		return Issued{}, i.conflict(asked.FulfillmentKey)
+func issued(r log.Record) Issued {
+	return Issued{Envelope: r.Envelope, Index: r.Index, FulfillmentKey: r.FulfillmentKey}
+}
+
+// answerLogged answers the logged bytes to the same intent and refuses another one, or other terms than were approved.
+func (i *Issuer) answerLogged(logged log.Record, g grant) (Issued, error) {
+	if logged.IntentSHA256 != g.intentSHA256 || g.terms != "" && g.terms != requestOf(logged) {
+		return Issued{}, i.conflict(g.fulfillmentKey)
 	}
-	return Issued{Envelope: logged.Envelope, Index: logged.Index, FulfillmentKey: logged.FulfillmentKey}, nil
+	return issued(logged), nil
 }
 
 // conflict alarms: the portal freezes an order's intent, so two intents under one key mean a fault or an attack.
@@ -105,73 +103,27 @@ func digest(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// counters names the caps that an issuance counts against, by UTC day of issued_at.
-func (i *Issuer) counters(g grant) []log.Counter {
-	caps, day := i.config.Bundle.Caps, g.issuedAt.UTC().Format(time.DateOnly)
-	if g.template.Free() {
+// counters names the caps that a purchase counts against, by UTC day of issued_at.
+func (i *Issuer) counters(t catalog.Template, customerID string, issuedAt time.Time) []log.Counter {
+	caps, day := i.config.Bundle.Caps, issuedAt.UTC().Format(time.DateOnly)
+	if t.Free() {
 		return []log.Counter{
 			{Name: "free/" + day, Limit: caps.FreePerDay},
-			{Name: "free-customer/" + g.intent.CustomerID, Limit: caps.FreePerCustomer},
+			{Name: "free-customer/" + customerID, Limit: caps.FreePerCustomer},
 		}
 	}
 	return []log.Counter{{Name: "paid/" + day, Limit: caps.PerDay}}
 }
 
-// base verifies the base of a renewal or top-up: a license of ours or from before the portal, the one the intent names.
-// Its key is trusted as of the event, so that the same evidence finds the same base good later.
-func (i *Issuer) base(g grant, envelope string) (*license.Payload, *catalog.Template, error) {
-	if g.intent.Kind == catalog.IssueNew {
-		if envelope != "" {
-			return nil, nil, refuse(signer.CodeBaseMismatch, "a new license has no base")
-		}
-		return nil, nil, nil
-	}
-	if envelope == "" {
-		return nil, nil, refuse(signer.CodeBaseMissing, "a renewal or top-up needs its base envelope")
-	}
-	if digest([]byte(envelope)) != g.intent.BaseSHA256 {
-		return nil, nil, refuse(signer.CodeBaseMismatch, "the base is not the file that the intent names")
-	}
-	read, err := license.Read([]byte(envelope), i.bases, g.issuedAt)
-	if err != nil {
-		return nil, nil, refuse(signer.CodeBaseInvalid, "the base does not verify")
-	}
-	payload := read.Payload()
-	causes, err := i.config.Log.Causes(payload.LicenseID)
-	if err != nil {
-		return nil, nil, i.logRefusal(err, g.fulfillmentKey)
-	}
-	if revoked(causes) {
-		return nil, nil, refuse(signer.CodeRevoked, "the base was revoked")
-	}
-	var baseTemplate *catalog.Template
-	if newest, ok := i.config.Bundle.Newest(payload.SKU); ok {
-		baseTemplate = &newest
-	}
-	if g.intent.Kind == catalog.IssueTopUp {
-		var known catalog.Template
-		if baseTemplate != nil {
-			known = *baseTemplate
-		}
-		if err := catalog.CanTopUp(payload, known, g.template, g.purchasedAt); err != nil {
-			return nil, nil, catalogRefusal(err)
-		}
-	}
-	return &payload, baseTemplate, nil
-}
-
 // sign renders and signs the license, and then reads it as a router would: a fault in between must not leave.
-func (i *Issuer) sign(g grant, base *license.Payload, baseTemplate *catalog.Template) (license.Payload, []byte, error) {
+func (i *Issuer) sign(g grant) (license.Payload, []byte, error) {
 	key, ok := i.config.Bundle.SigningKey(trust.RoleLicense, g.issuedAt, i.config.Clock.Now())
 	if !ok || !i.config.Keys.Has(key.ID) {
-		return license.Payload{}, nil, refuse(signer.CodeNoSigningKey, "no key of the trust bundle may sign for the event's time")
+		return license.Payload{}, nil, refuse(signer.CodeNoSigningKey, "no key of the trust bundle may sign for the evidence's time")
 	}
-	payload, err := catalog.Render(catalog.Source{
-		Intent: g.intent, Template: g.template, Base: base, BaseTemplate: baseTemplate, FulfillmentKey: g.fulfillmentKey,
-		IssuedAt: g.issuedAt, KeyID: key.ID,
-	})
+	payload, err := g.render(key.ID)
 	if err != nil {
-		return license.Payload{}, nil, catalogRefusal(err)
+		return license.Payload{}, nil, err
 	}
 	envelope, err := i.seal(payload, key.ID)
 	if err != nil {

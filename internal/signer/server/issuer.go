@@ -7,7 +7,6 @@ package server
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -68,6 +67,7 @@ type Config struct {
 type Issuer struct {
 	config   Config
 	bases    *license.KeyRing            // verifies bases
+	everyKey *license.KeyRing            // reads bases under any key that the bundle names, whatever became of it
 	own      map[string]*license.KeyRing // verifies what a key of the bundle just signed, by key ID
 	verbs    http.Handler
 	started  time.Time
@@ -94,14 +94,20 @@ func New(c Config) (*Issuer, error) {
 		return nil, fmt.Errorf("signer: legacy keys: %w", err)
 	}
 	i := &Issuer{config: c, bases: bases, own: map[string]*license.KeyRing{}, started: c.Clock.Now(), revoking: new(sync.Mutex)}
+	var every []license.Key
 	for _, k := range c.Bundle.Keys {
-		var public ed25519.PublicKey
-		if public, err = k.Public(); err == nil {
-			i.own[k.ID], err = license.NewKeyRing(license.Key{ID: k.ID, Role: k.Role, Public: public})
-		}
+		public, err := k.Public()
 		if err != nil {
 			return nil, fmt.Errorf("signer: key %s: %w", k.ID, err)
 		}
+		key := license.Key{ID: k.ID, Role: k.Role, Public: public}
+		if i.own[k.ID], err = license.NewKeyRing(key); err != nil {
+			return nil, fmt.Errorf("signer: key %s: %w", k.ID, err)
+		}
+		every = append(every, key)
+	}
+	if i.everyKey, err = license.NewKeyRing(every...); err != nil {
+		return nil, fmt.Errorf("signer: %w", err)
 	}
 	i.verbs = i.mux()
 	return i, nil

@@ -29,7 +29,7 @@ func (i *Issuer) Revoke(ctx context.Context, r signer.RevokeRequest) (signer.Rev
 	if err := i.clockError(now); err != nil {
 		return signer.Revoked{}, err
 	}
-	asked, err := i.askedToRevoke(r, now)
+	asked, err := i.askedToRevoke(r)
 	if err != nil {
 		return signer.Revoked{}, err
 	}
@@ -68,14 +68,14 @@ type revocationAsked struct {
 	review  []string
 }
 
-func (i *Issuer) askedToRevoke(r signer.RevokeRequest, now time.Time) (revocationAsked, error) {
+func (i *Issuer) askedToRevoke(r signer.RevokeRequest) (revocationAsked, error) {
 	switch {
 	case r.Event != nil && r.Approval != nil:
 		return revocationAsked{}, refuse(signer.CodeBadRequest, "an event and an approval at once")
 	case r.Event != nil:
 		return i.eventRevokes(*r.Event)
 	case r.Approval != nil:
-		return i.approvalRevokes(*r.Approval, now)
+		return i.approvalRevokes(*r.Approval)
 	}
 	return revocationAsked{}, nil
 }
