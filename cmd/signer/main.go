@@ -24,6 +24,7 @@ const usage = `usage:
   signer trust next  [-from FILE] -out FILE [changes, see -help]
   signer log init   -config FILE
   signer log verify -config FILE
+  signer log show LICENSE -config FILE
   signer log restore -config FILE -from DIR
 `
 
@@ -73,6 +74,8 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 			return logInit(rest, stdout, stderr)
 		case "verify":
 			return logVerify(rest, stdout, stderr)
+		case "show":
+			return logShow(ctx, rest, stdout, stderr)
 		case "restore":
 			return logRestore(rest, stdout, stderr)
 		}

@@ -59,6 +59,8 @@ func fixture(args []string) error {
 		return bundle(".", args[1], args[2])
 	case "wait":
 		return wait()
+	case "id": // id LICENSE.json
+		return printID(args[1])
 	case "reload": // reload VERSION
 		return reloadTo(args[1])
 	case "pay": // pay ORDER OUT
@@ -256,4 +258,21 @@ func TestTheSignerLinksNothingOfThePortal(t *testing.T) {
 	if !strings.Contains(string(out), "/internal/signer/server\n") {
 		t.Error("the list of dependencies is not the signer's")
 	}
+}
+
+func printID(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var e struct {
+		Payload struct {
+			LicenseID string `json:"license_id"`
+		} `json:"payload"`
+	}
+	if err := json.Unmarshal(text, &e); err != nil {
+		return err
+	}
+	fmt.Println(e.Payload.LicenseID)
+	return nil
 }

@@ -36,6 +36,12 @@ func (c *Client) Entries(ctx context.Context, from uint64) (Entries, error) {
 	return page, c.getJSON(ctx, fmt.Sprintf("/v1/log/entries?from=%d", from), maxLargeAnswer, &page)
 }
 
+// EntryOf returns the entry of a license; a *Error with CodeLicenseUnknown where the log has none.
+func (c *Client) EntryOf(ctx context.Context, licenseID string) (Entry, error) {
+	var entry Entry
+	return entry, c.getJSON(ctx, "/v1/log/license?id="+url.QueryEscape(licenseID), maxLargeAnswer, &entry)
+}
+
 // EntriesBytes returns the same page as the signer wrote it, for those who keep a copy.
 func (c *Client) EntriesBytes(ctx context.Context, from uint64) ([]byte, error) {
 	return c.get(ctx, fmt.Sprintf("/v1/log/entries?from=%d", from), maxLargeAnswer)

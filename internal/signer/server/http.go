@@ -37,6 +37,7 @@ func (i *Issuer) mux() http.Handler {
 	verb("/v1/status", http.MethodGet, i.serveStatus)
 	verb("/v1/log/checkpoint", http.MethodGet, i.serveCheckpoint)
 	verb("/v1/log/entries", http.MethodGet, i.serveEntries)
+	verb("/v1/log/license", http.MethodGet, i.serveLicense)
 	verb("/v1/log/proof/inclusion", http.MethodGet, i.serveInclusion)
 	verb("/v1/log/proof/consistency", http.MethodGet, i.serveConsistency)
 	mux.Handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -92,6 +93,8 @@ func httpStatus(code signer.Code) int {
 		return http.StatusRequestEntityTooLarge
 	case signer.CodeConflict:
 		return http.StatusConflict
+	case signer.CodeLicenseUnknown:
+		return http.StatusNotFound
 	case signer.CodeCapExceeded:
 		return http.StatusTooManyRequests
 	case signer.CodeOverloaded, signer.CodeUnavailable, signer.CodeClock, signer.CodeLog:

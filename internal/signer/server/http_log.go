@@ -36,6 +36,18 @@ func (i *Issuer) serveEntries(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+func (i *Issuer) serveLicense(w http.ResponseWriter, r *http.Request) error {
+	record, found, err := i.config.Log.License(r.URL.Query().Get("id"))
+	if err != nil {
+		return refuse(signer.CodeLog, "the issuance log does not read")
+	}
+	if !found {
+		return refuse(signer.CodeLicenseUnknown, "no such license is in the log")
+	}
+	writeJSON(w, http.StatusOK, record.Entry())
+	return nil
+}
+
 func (i *Issuer) serveInclusion(w http.ResponseWriter, r *http.Request) error {
 	index, size, err := twoNumbers(r, "index", "size")
 	if err != nil {
