@@ -42,6 +42,18 @@ func TestMain(m *testing.M) {
 				os.Exit(1)
 			}
 		},
+		"faulty": func() {
+			if err := faulty(os.Args[1], os.Args[2]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		},
+		"fulldisk": func() {
+			if err := fullDisk(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		},
 	})
 }
 
@@ -65,6 +77,14 @@ func fixture(args []string) error {
 		return reloadTo(args[1])
 	case "pay": // pay ORDER OUT
 		return pay(args[1], args[2])
+	case "failed": // until the signer says that its log failed
+		return failed()
+	case "crowd": // crowd ORDER N OUT: so many ask at once, and all get the same
+		return crowd(args[1], args[2], args[3])
+	case "logged": // logged INDEX OUT: the file in the log
+		return logged(args[1], args[2])
+	case "spoil": // spoil FILE TEXT: change one byte of the text wherever it stands
+		return spoil(args[1], args[2])
 	case "look": // look SIZE: a witness looks once, and then its copy has so many entries
 		return look(args[1])
 	}
@@ -182,8 +202,21 @@ func signerPID() (int, error) {
 	return int(cred.Pid), nil
 }
 
-// pay asks for a credit pack, with an event whose time is noted in a file so that it can be sent again.
+// pay asks for a credit pack and writes its license.
 func pay(order, out string) error {
+	event, err := paidEvent(order)
+	if err != nil {
+		return err
+	}
+	envelope, err := signer.NewClient("s").Issue(context.Background(), signer.IssueRequest{Event: event})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out, envelope, 0o600)
+}
+
+// paidEvent is an event whose time is noted in a file, so that it can be sent again.
+func paidEvent(order string) (*signer.Event, error) {
 	name := order + ".event"
 	body, err := os.ReadFile(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -203,17 +236,12 @@ func pay(order, out string) error {
 		err = errors.Join(err, os.WriteFile(name, body, 0o600))
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	at := time.Now().Unix()
 	mac := hmac.New(sha256.New, []byte(secret))
 	fmt.Fprintf(mac, "%d.%s", at, body)
-	event := &signer.Event{Body: body, SignatureHeader: fmt.Sprintf("t=%d,v1=%s", at, hex.EncodeToString(mac.Sum(nil)))}
-	envelope, err := signer.NewClient("s").Issue(context.Background(), signer.IssueRequest{Event: event})
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(out, envelope, 0o600)
+	return &signer.Event{Body: body, SignatureHeader: fmt.Sprintf("t=%d,v1=%s", at, hex.EncodeToString(mac.Sum(nil)))}, nil
 }
 
 // look is one look of a witness that keeps its copy in the folder copy.
