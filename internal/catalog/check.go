@@ -43,7 +43,7 @@ func (t Template) Check() error {
 	bad(!slices.IsSorted(t.Features) || repeats(t.Features), "features are not sorted or repeat")
 	bad(!slices.IsSorted(t.AddOnFeatures) || repeats(append(slices.Clone(t.Features), t.AddOnFeatures...)),
 		"add-on features are not sorted or repeat")
-	list = append(list, t.Price.check(t), t.Term.check(t.Channel), t.tryPayload(t.Features),
+	list = append(list, t.Price.check(t), t.Term.check(t.Channel), t.checkContract(), t.tryPayload(t.Features),
 		t.tryPayload(append(slices.Clone(t.Features), t.AddOnFeatures...)))
 	return errors.Join(list...)
 }
@@ -78,6 +78,24 @@ func (term Term) check(channel Channel) error {
 		return errors.New("term: negative or longer than ten years")
 	case term.ByContract && channel != ChannelInvoice:
 		return errors.New("term: by contract, so it is sold by invoice")
+	}
+	return nil
+}
+
+// checkContract refuses bounds below what the template sells, or for what it does not limit. The window is none of them:
+// nobody may make it shorter.
+func (t Template) checkContract() error {
+	if t.ContractLimits == nil {
+		return nil
+	}
+	for _, f := range limitFields {
+		most, sold := *f.of(t.ContractLimits), *f.of(&t.Limits)
+		if most != 0 && (most < sold || most > maxLimit || sold == 0 || f.name == limitWindow) {
+			return fmt.Errorf("contract_limits: %s is no bound above the template's own limit", f.name)
+		}
+	}
+	if len(t.ContractLimits.AllowedSkins) > 0 {
+		return errors.New("contract_limits: allowed_skins is no number")
 	}
 	return nil
 }

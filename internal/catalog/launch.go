@@ -123,6 +123,9 @@ func invoiceTemplates() []Template {
 	limits := license.Limits{
 		MaxCallers: 100, MaxModelGroups: 50, MaxAdmins: 10, MaxRetentionDays: 90, MaxInstances: 1, MaxConcurrent: 200,
 	}
+	contract := license.Limits{
+		MaxCallers: 1_000, MaxModelGroups: 200, MaxAdmins: 50, MaxRetentionDays: 730, MaxInstances: 10, MaxConcurrent: 2_000,
+	}
 	return []Template{
 		{
 			SKU: "enterprise-annual", Name: "Enterprise, annual",
@@ -134,6 +137,7 @@ func invoiceTemplates() []Template {
 				"usage_reporting"),
 			AddOnFeatures:  words("admin_security_reports audit_log_export content_capture external_policy_http"),
 			Limits:         limits,
+			ContractLimits: new(contract),
 			DeploymentMode: modeSelf, Environments: words("production staging"), FingerprintRequired: true,
 		},
 		{
@@ -146,6 +150,7 @@ func invoiceTemplates() []Template {
 			AddOnFeatures: words("admin_security_reports audit_log_export content_capture external_policy " +
 				"external_policy_http pii_filtering typescript_routing"),
 			Limits:         limits,
+			ContractLimits: new(contract),
 			DeploymentMode: modeSelfPrivate, Environments: words("production staging"), FingerprintRequired: true,
 		},
 	}

@@ -6,11 +6,13 @@ import (
 	"github.com/metrum-ai/licensing-portal/license"
 )
 
-// limitFields are the numeric limits by their JSON names, in the order of license.Limits.
-var limitFields = []struct {
+type limitField struct {
 	name string
 	of   func(*license.Limits) *int64
-}{
+}
+
+// limitFields are the numeric limits by their JSON names, in the order of license.Limits.
+var limitFields = []limitField{
 	{"max_model_groups", func(l *license.Limits) *int64 { return &l.MaxModelGroups }},
 	{"max_callers", func(l *license.Limits) *int64 { return &l.MaxCallers }},
 	{"max_monthly_requests", func(l *license.Limits) *int64 { return &l.MaxMonthlyRequests }},

@@ -107,9 +107,9 @@ func (i Intent) check() error {
 		return fmt.Errorf("%w: template is not sku@version", ErrMalformed)
 	case i.Quantity < 1:
 		return fmt.Errorf("%w: quantity is below one", ErrMalformed)
-	case i.CustomerName != "" && !plainText(i.CustomerName, maxNameBytes):
+	case i.CustomerName != "" && !PlainText(i.CustomerName, maxNameBytes):
 		return fmt.Errorf("%w: customer_name is not plain text of at most %d bytes", ErrMalformed, maxNameBytes)
-	case based && (!plainText(i.BaseID, 128) || !hexDigest.MatchString(i.BaseSHA256)):
+	case based && (!PlainText(i.BaseID, 128) || !hexDigest.MatchString(i.BaseSHA256)):
 		return fmt.Errorf("%w: a renewal or top-up needs base_id and base_sha256", ErrMalformed)
 	case !based && (i.BaseID != "" || i.BaseSHA256 != ""):
 		return fmt.Errorf("%w: a new license has no base", ErrMalformed)
@@ -130,16 +130,16 @@ func (i Intent) checkLists() error {
 		return fmt.Errorf("%w: fingerprints repeat or are more than %d", ErrMalformed, maxFingerprints)
 	}
 	for _, fp := range i.Fingerprints {
-		if !plainText(fp, maxFingerprintBytes) {
+		if !PlainText(fp, maxFingerprintBytes) {
 			return fmt.Errorf("%w: a fingerprint is not plain text of at most %d bytes", ErrMalformed, maxFingerprintBytes)
 		}
 	}
 	return nil
 }
 
-// plainText reports whether s is 1 to max bytes of printable UTF-8 without space at either end, so that it survives a
+// PlainText reports whether s is 1 to max bytes of printable UTF-8 without space at either end, so that it survives a
 // form, Stripe and JSON unchanged.
-func plainText(s string, max int) bool {
+func PlainText(s string, max int) bool {
 	if s == "" || len(s) > max || !utf8.ValidString(s) || strings.TrimSpace(s) != s {
 		return false
 	}

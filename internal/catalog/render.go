@@ -27,16 +27,28 @@ type Source struct {
 // payload. Its errors wrap ErrMalformed, ErrQuantity, ErrRefused, ErrBaseMismatch or ErrBaseExpired. That the base of a
 // top-up was unexpired at the start of the purchase is the caller's check (CanTopUp).
 func Render(s Source) (license.Payload, error) {
-	if err := s.Intent.Validate(s.Template); err != nil {
+	p, err := s.render(s.Template)
+	if err != nil {
 		return license.Payload{}, err
-	}
-	if s.FulfillmentKey == "" || s.KeyID == "" || s.IssuedAt.IsZero() {
-		return license.Payload{}, fmt.Errorf("%w: fulfillment key, key ID and time of issue are needed", ErrMalformed)
 	}
 	if s.Template.Term.ByContract {
 		return license.Payload{}, fmt.Errorf("%w: the term is agreed by contract", ErrRefused)
 	}
+	return identify(p, s.FulfillmentKey)
+}
+
+// render makes all but the license ID of an intent that is valid for t.
+func (s Source) render(t Template) (license.Payload, error) {
+	if err := s.Intent.Validate(t); err != nil {
+		return license.Payload{}, err
+	}
+	if s.FulfillmentKey == "" || s.KeyID == "" || s.IssuedAt.IsZero() {
+		return license.Payload{}, errIncomplete
+	}
 	if err := s.checkBase(); err != nil {
+		return license.Payload{}, err
+	}
+	if err := s.checkPeriod(); err != nil {
 		return license.Payload{}, err
 	}
 	issued := s.IssuedAt.UTC().Truncate(time.Second)
@@ -53,16 +65,20 @@ func Render(s Source) (license.Payload, error) {
 	case IssueTopUp:
 		err = s.renderTopUp(&p)
 	}
-	if err != nil {
-		return license.Payload{}, err
-	}
+	return p, err
+}
+
+var errIncomplete = fmt.Errorf("%w: fulfillment key, key ID and time of issue are needed", ErrMalformed)
+
+// identify checks what every license must keep, and gives it its ID.
+func identify(p license.Payload, fulfillmentKey string) (license.Payload, error) {
 	if !p.ExpiresAt.After(p.NotBefore) {
 		return license.Payload{}, fmt.Errorf("%w: nothing of its time is left", ErrBaseExpired)
 	}
 	if n := boundInstances(p.Deployment); p.Limits.MaxInstances > 0 && n > p.Limits.MaxInstances {
 		return license.Payload{}, fmt.Errorf("%w: more fingerprints than max_instances", ErrRefused)
 	}
-	p.LicenseID = LicenseID(p.SKU, issued, s.FulfillmentKey)
+	p.LicenseID = LicenseID(p.SKU, p.IssuedAt, fulfillmentKey)
 	return p, nil
 }
 
@@ -87,8 +103,25 @@ func (s Source) checkBase() error {
 	return nil
 }
 
+// periodSlack is how much longer than a term from its payment a subscription's cycle may last: one that is billed on the
+// 31st is three days longer than a month from 28 February.
+const periodSlack = 7 * 24 * time.Hour
+
+// checkPeriod bounds a subscription's cycle by the template's term.
+func (s Source) checkPeriod() error {
+	switch {
+	case s.PeriodEnd.IsZero():
+		return nil
+	case !s.Template.Subscription() || s.Intent.Kind != IssueNew:
+		return fmt.Errorf("%w: only a subscription's cycle has a period, and it has no base", ErrRefused)
+	case s.PeriodEnd.After(s.Template.Term.After(s.IssuedAt).Add(periodSlack)):
+		return fmt.Errorf("%w: the period is longer than the template's term", ErrRefused)
+	}
+	return nil
+}
+
 func (s Source) renderNew(p *license.Payload) {
-	s.applyTemplate(p)
+	s.Template.apply(p)
 	p.CustomerName = s.Intent.CustomerName
 	p.Deployment = license.Deployment{
 		Mode: s.Template.DeploymentMode, DeploymentID: s.Intent.DeploymentID,
@@ -96,7 +129,11 @@ func (s Source) renderNew(p *license.Payload) {
 		InstanceFingerprintRequired: s.Template.FingerprintRequired,
 		AllowedInstances:            slices.Clone(s.Intent.Fingerprints),
 	}
-	s.setExpiry(p, s.Template.Term.After(p.IssuedAt))
+	if s.PeriodEnd.IsZero() {
+		s.setExpiry(p, s.Template.Term.After(p.IssuedAt))
+	} else {
+		s.setExpiry(p, s.PeriodEnd.UTC().Truncate(time.Second))
+	}
 }
 
 // renderRenewal starts the new term at the base's expiry where that is still ahead, so renewing early loses nothing.
@@ -104,7 +141,7 @@ func (s Source) renderRenewal(p *license.Payload) error {
 	if err := CanRenew(*s.Base, s.baseTemplate(), s.Template); err != nil {
 		return err
 	}
-	s.applyTemplate(p)
+	s.Template.apply(p)
 	if err := s.inheritDeployment(p); err != nil {
 		return err
 	}
@@ -122,14 +159,13 @@ func (s Source) renderTopUp(p *license.Payload) error {
 		return err
 	}
 	if s.baseTemplate().Kind == KindVolume {
-		s.applyTemplate(p)
+		s.Template.apply(p)
 		s.setExpiry(p, later(s.Base.ExpiresAt.UTC(), s.Template.Term.After(p.IssuedAt)))
 		return nil
 	}
 	p.SKU = s.Base.SKU
 	p.Features = slices.Clone(s.Base.Features)
-	p.Limits = s.Base.Limits
-	p.Limits.AllowedSkins = slices.Clone(s.Base.Limits.AllowedSkins)
+	p.Limits = cloneLimits(s.Base.Limits)
 	p.Limits.MaxTotalTokens = s.Template.Limits.MaxTotalTokens
 	p.Limits.MaxTotalRequests = s.Template.Limits.MaxTotalRequests
 	p.ExpiresAt = s.Base.ExpiresAt.UTC()
@@ -145,12 +181,9 @@ func (s Source) baseTemplate() Template {
 	return *s.BaseTemplate
 }
 
-// applyTemplate takes SKU, features and limits from the template bought.
-func (s Source) applyTemplate(p *license.Payload) {
-	p.SKU = s.Template.SKU
-	p.Features = slices.Sorted(slices.Values(s.Template.Features))
-	p.Limits = s.Template.Limits
-	p.Limits.AllowedSkins = slices.Clone(s.Template.Limits.AllowedSkins)
+// apply takes SKU, features and limits from the template.
+func (t Template) apply(p *license.Payload) {
+	p.SKU, p.Features, p.Limits = t.SKU, slices.Sorted(slices.Values(t.Features)), cloneLimits(t.Limits)
 }
 
 func (s Source) setExpiry(p *license.Payload, expires time.Time) {

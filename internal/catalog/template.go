@@ -70,7 +70,7 @@ type Template struct {
 	Features            []string        `json:"features"`
 	AddOnFeatures       []string        `json:"add_on_features,omitempty"` // by contract only
 	Limits              license.Limits  `json:"limits"`
-	ContractLimits      *license.Limits `json:"contract_limits,omitempty"` // the most a contract may raise each limit to
+	ContractLimits      *license.Limits `json:"contract_limits,omitempty"` // the most that anyone may raise each limit to; 0 leaves it
 	DeploymentMode      string          `json:"deployment_mode"`
 	Environments        []string        `json:"environments"`
 	FingerprintRequired bool            `json:"fingerprint_required,omitempty"`
