@@ -55,15 +55,13 @@ func (b *Bundle) problems() []error {
 	bad(b.Stripe.Account != "" && !accountID.MatchString(b.Stripe.Account), "stripe.account is not acct_ and letters or digits")
 	bad(b.Stripe.Account == "" && b.Stripe.Livemode, "stripe.account is missing")
 	bad(b.Caps.FreePerDay < 0 || b.Caps.FreePerCustomer < 0 || b.Caps.PerDay < 0, "a cap is negative")
+	bad(b.Bounds.ExtraMonths < 0 || b.Bounds.ExtraMonths > maxExtraMonths, "bounds.extra_months is not 0 to %d", maxExtraMonths)
+	bad(b.Bounds.LimitFactor < 0 || b.Bounds.LimitFactor > maxLimitFactor, "bounds.limit_factor is not 0 to %d", maxLimitFactor)
 	bad(len(b.Keys) == 0, "no keys")
 	bad(len(b.Templates) == 0, "no templates")
 	list = append(list, b.keyProblems()...)
 	list = append(list, b.templateProblems()...)
-	for i, a := range b.Approvers {
-		bad(a.Name == "" || a.Role == "" || a.PublicKeyBase64 == "", "approver %d: name, role and public key are needed", i)
-		bad(a.Software && !b.Demo, "approver %d: a software approver is for a demo only", i)
-	}
-	return list
+	return append(list, b.approverProblems()...)
 }
 
 func (b *Bundle) keyProblems() []error {
@@ -199,15 +197,6 @@ func (b *Bundle) OnSale(at time.Time) []catalog.Template {
 		}
 	}
 	return list
-}
-
-// Approver finds whose passkey a credential ID names.
-func (b *Bundle) Approver(credentialID string) (Approver, bool) {
-	i := slices.IndexFunc(b.Approvers, func(a Approver) bool { return a.CredentialID == credentialID })
-	if i < 0 {
-		return Approver{}, false
-	}
-	return b.Approvers[i], true
 }
 
 // KeyRing is the ring that a router trusts: the license and revocation keys that may verify, until VerifyUntil. It sets
