@@ -1,5 +1,7 @@
 package approval
 
+import "slices"
+
 // Reason says why, from a closed list for each action.
 type Reason string
 
@@ -21,11 +23,11 @@ const (
 	ReasonLeakedFile  Reason = "leaked_file" // the base may be superseded at once
 )
 
-// Why a key's licenses are replaced in bulk.
+// Why a key's licenses are replaced in bulk, beside ReasonKeyRotation.
 const ReasonKeyCompromise Reason = "key_compromise"
 
-// Why the revocation bundle says something else from now on. The bundle is public, and so is the reason in it.
-// ReasonLeakedFile and ReasonKeyCompromise are among them.
+// Why the revocation bundle says something else from now on, beside ReasonLeakedFile and ReasonKeyCompromise. The bundle is
+// public, and so is the reason in it.
 const (
 	ReasonRefunded      Reason = "refunded"
 	ReasonDisputed      Reason = "payment_disputed"
@@ -36,3 +38,21 @@ const (
 	ReasonOnRequest     Reason = "on_customer_request"
 	ReasonResolved      Reason = "resolved" // of a reinstatement
 )
+
+// Reasons lists the reasons that a request for an action may give, in the order in which pages offer them.
+func Reasons(action Action) []Reason {
+	switch action {
+	case ActionIssue:
+		return []Reason{ReasonNetTerms, ReasonOutOfBand, ReasonBalance, ReasonContract}
+	case ActionReplace:
+		return []Reason{ReasonCorrection, ReasonScopeChange, ReasonExtension, ReasonKeyRotation, ReasonLostFile, ReasonLeakedFile}
+	case ActionRotate:
+		return []Reason{ReasonKeyRotation, ReasonKeyCompromise}
+	case ActionRevoke:
+		return []Reason{ReasonRefunded, ReasonDisputed, ReasonContractEnded, ReasonTermsBroken, ReasonIssuedInError,
+			ReasonReplaced, ReasonLeakedFile, ReasonKeyCompromise, ReasonOnRequest, ReasonResolved}
+	}
+	return nil
+}
+
+func (r Reason) of(action Action) bool { return slices.Contains(Reasons(action), r) }

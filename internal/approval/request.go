@@ -3,6 +3,7 @@ package approval
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/catalog"
@@ -67,18 +68,26 @@ type Rotate struct {
 // Revocation asks for what the revocation bundle shall say of one license; the request's reason goes into it.
 type Revocation struct {
 	LicenseID    string
-	Status       string    // license.StatusRevoked, StatusSuspended or StatusSuperseded, or signer.StatusReinstated
-	EffectiveAt  time.Time // zero for a reinstatement, which is at once
+	Status       string    // license.StatusRevoked, StatusSuspended or StatusSuperseded, or StatusReinstated
+	EffectiveAt  time.Time // not before the request; zero for a reinstatement, which is at once
 	SupersededBy string    // a license ID, optional, of what is superseded alone
 }
 
+// StatusReinstated takes a license out of the revocation bundle.
+const StatusReinstated = "reinstated"
+
 // Text writes the request's canonical text, which is what people read and approve whole. It fails where the request breaks
 // a rule; every error wraps ErrMalformed.
-func (r Request) Text() (string, error) { return "", ErrMalformed }
-
-// Parse reads a request's canonical text, and nothing that Text would write otherwise: one meaning has one text. Every
-// error wraps ErrMalformed.
-func Parse(text string) (Request, error) { return Request{}, ErrMalformed }
+func (r Request) Text() (string, error) {
+	if err := r.check(); err != nil {
+		return "", err
+	}
+	text := r.text()
+	if len(text) > MaxTextBytes {
+		return "", errTooLong
+	}
+	return text, nil
+}
 
 // Digest is the challenge that every assertion over the text answers.
 func Digest(text string) [sha256.Size]byte { return sha256.Sum256([]byte(text)) }
@@ -97,17 +106,37 @@ func (r Request) FulfillmentKey(baseID string) string {
 	}
 }
 
-func (r Request) text() string { return "" }
-
 // Replacement is what catalog.Replace renders for a replace request over its verified base. It fails where the base is not
 // the request's (wrapping catalog.ErrBaseMismatch), or the bundle does not sell the template it names (catalog.ErrRefused).
 // That the base envelope has the request's BaseSHA256 is the caller's check.
 func (r Request) Replacement(b *trust.Bundle, base license.Payload, keyID string) (catalog.Replacement, error) {
-	return catalog.Replacement{}, catalog.ErrRefused
+	ask := r.Replace
+	if ask == nil || base.LicenseID != ask.BaseID || base.CustomerID != ask.CustomerID || base.SKU != ask.SKU {
+		return catalog.Replacement{}, fmt.Errorf("%w: it is not the license that the request replaces", catalog.ErrBaseMismatch)
+	}
+	replacement := catalog.Replacement{
+		Base: base, Changes: ask.Changes, FulfillmentKey: r.FulfillmentKey(base.LicenseID), IssuedAt: r.CreatedAt, KeyID: keyID,
+	}
+	if newest, ok := b.Newest(base.SKU); ok {
+		replacement.BaseTemplate = &newest
+	}
+	if ask.Template != "" {
+		named, ok := b.Template(ask.Template)
+		if !ok {
+			return catalog.Replacement{}, fmt.Errorf("%w: the template is not in the trust bundle", catalog.ErrRefused)
+		}
+		replacement.Template = &named
+	}
+	return replacement, nil
 }
 
 // Rotation is what catalog.Rotate renders for a rotate request over a verified base, which must be of the request's old key
 // (otherwise the error wraps catalog.ErrBaseMismatch).
 func (r Request) Rotation(base license.Payload, keyID string) (catalog.Rotation, error) {
-	return catalog.Rotation{}, catalog.ErrRefused
+	if r.Rotate == nil || base.KeyID != r.Rotate.KeyID {
+		return catalog.Rotation{}, fmt.Errorf("%w: it is not signed with the request's old key", catalog.ErrBaseMismatch)
+	}
+	return catalog.Rotation{
+		Base: base, FulfillmentKey: r.FulfillmentKey(base.LicenseID), IssuedAt: r.CreatedAt, KeyID: keyID,
+	}, nil
 }

@@ -67,7 +67,7 @@ type RevocationChange struct {
 }
 
 // StatusReinstated takes a license out of the revocation bundle.
-const StatusReinstated = "reinstated"
+const StatusReinstated = approval.StatusReinstated
 
 // Error is the signer's refusal: a code of the closed list below and plain words that echo nothing of the request.
 type Error struct {
