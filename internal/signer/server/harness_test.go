@@ -280,3 +280,22 @@ func (w *world) payload(envelope []byte) license.Payload {
 	}
 	return read.Payload()
 }
+
+// forge makes a license that was never issued, with the private half of a key.
+func forge(t testing.TB, like []byte, key ed25519.PrivateKey) []byte {
+	t.Helper()
+	var file struct{ Payload license.Payload }
+	if err := json.Unmarshal(like, &file); err != nil {
+		t.Fatal(err)
+	}
+	file.Payload.LicenseID += "0"
+	message, err := file.Payload.Canonical()
+	if err != nil {
+		t.Fatal(err)
+	}
+	envelope, err := license.Encode(file.Payload, ed25519.Sign(key, message))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return envelope
+}

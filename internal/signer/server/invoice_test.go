@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func paidInvoice(intent catalog.Intent, price int64) *invoice {
 	return &invoice{
 		created: start,
 		object: map[string]any{
-			"id": "in_" + intent.OrderID, "object": "invoice", "status": "paid", "paid": true, "paid_out_of_band": false, "livemode": false,
+			"id": invoiceID(intent.OrderID), "object": "invoice", "status": "paid", "paid": true, "paid_out_of_band": false, "livemode": false,
 			"billing_reason": "manual", "currency": "usd", "amount_paid": price, "tax": nil, "created": start.Add(-time.Hour).Unix(),
 			"payment_intent": "pi_" + intent.OrderID, "metadata": intent.Metadata(), "subscription_details": nil,
 		},
@@ -34,6 +35,8 @@ func paidInvoice(intent catalog.Intent, price int64) *invoice {
 		},
 	}
 }
+
+func invoiceID(order string) string { return "in_" + strings.ReplaceAll(order, "_", "") }
 
 func lookupKey(template string) string {
 	for _, t := range catalog.Launch() {
@@ -140,6 +143,20 @@ func TestEveryCycleOfASubscriptionGetsALicenseToItsEnd(t *testing.T) {
 	}
 	if w.store.Size() != 12 {
 		t.Errorf("%d records", w.store.Size())
+	}
+}
+
+func TestACyclesLicenseEndsWithItsPeriodHoweverLateItWasPaid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).serve()
+	end := start.AddDate(0, 1, -3)
+	i := cycle(hosted("ord_1"), 499_00, start.AddDate(0, 0, -3), end)
+	envelope, err := w.issueInvoice(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := w.payload(envelope); !p.ExpiresAt.Equal(end) || !p.IssuedAt.Equal(start) {
+		t.Errorf("from %s to %s", p.IssuedAt, p.ExpiresAt)
 	}
 }
 
