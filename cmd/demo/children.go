@@ -21,6 +21,7 @@ type signerConfig struct {
 	RootKeys       []string        `json:"root_keys"`
 	RootThreshold  int             `json:"root_threshold"`
 	Keys           []signerKey     `json:"keys"`
+	PassphraseFile string          `json:"passphrase_file"`
 	LogKeyFile     string          `json:"log_key_file"`
 	LogOrigin      string          `json:"log_origin"`
 	WebhookSecrets []signerWebhook `json:"webhook_secrets"`
@@ -50,7 +51,7 @@ func (s *stack) putSignerConfig() (string, error) {
 			{founding.LicenseKeyID, s.vendor.LicenseKey},
 			{founding.RevocationKeyID, s.vendor.RevocationKey},
 		},
-		LogKeyFile: s.vendor.LogKey, LogOrigin: "localhost/demo",
+		PassphraseFile: s.vendor.Passphrase, LogKeyFile: s.vendor.LogKey, LogOrigin: "localhost/demo",
 		WebhookSecrets: []signerWebhook{{webhook}},
 		AllowedUIDs:    []int{os.Geteuid()},
 	}

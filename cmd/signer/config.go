@@ -1,7 +1,7 @@
 package main
 
 import (
-	"crypto/ed25519"
+	"crypto"
 	"errors"
 	"fmt"
 	"os"
@@ -22,22 +22,25 @@ import (
 	"github.com/metrum-ai/licensing-portal/license"
 )
 
-// config is the signer's configuration file. Secrets stand in files of their own; relative paths are relative to the
-// configuration file's folder.
+// config is the signer's configuration file. Secrets stand in files of their own, or are credentials of the service manager
+// where a path is credential:NAME; relative paths are relative to the configuration file's folder.
 type config struct {
-	Socket         string       `json:"socket"`
-	SocketMode     string       `json:"socket_mode,omitempty"`  // octal; "0660" when absent
-	SocketGroup    string       `json:"socket_group,omitempty"` // name or number; the signer's own when absent
-	Store          string       `json:"store"`                  // the issuance log
-	Trust          string       `json:"trust"`                  // the trust bundle; its signatures stand beside it
-	RootKeys       []string     `json:"root_keys"`              // OpenSSH public keys of the root holders
-	RootThreshold  int          `json:"root_threshold"`
-	Keys           []keyFile    `json:"keys"`
-	LegacyKeysFile string       `json:"legacy_keys_file,omitempty"` // a key ring file: verifies bases from before the portal
-	LogKeyFile     string       `json:"log_key_file"`
-	LogOrigin      string       `json:"log_origin"` // the log's name in its checkpoints
-	WebhookSecrets []secretFile `json:"webhook_secrets"`
-	AllowedUIDs    []int        `json:"allowed_uids"` // the portal's users
+	Socket         string    `json:"socket"`
+	SocketMode     string    `json:"socket_mode,omitempty"`  // octal; "0660" when absent
+	SocketGroup    string    `json:"socket_group,omitempty"` // name or number; the signer's own when absent
+	Store          string    `json:"store"`                  // the issuance log
+	Trust          string    `json:"trust"`                  // the trust bundle; its signatures stand beside it
+	RootKeys       []string  `json:"root_keys"`              // OpenSSH public keys of the root holders
+	RootThreshold  int       `json:"root_threshold"`
+	Keys           []keyFile `json:"keys"`
+	LegacyKeysFile string    `json:"legacy_keys_file,omitempty"` // a key ring file: verifies bases from before the portal
+	LogKeyFile     string    `json:"log_key_file"`
+	LogOrigin      string    `json:"log_origin"` // the log's name in its checkpoints
+	// The private key files are encrypted with the passphrase in this file, all of them, or are declared not to be.
+	PassphraseFile  string       `json:"passphrase_file,omitempty"`
+	UnencryptedKeys bool         `json:"unencrypted_keys,omitempty"`
+	WebhookSecrets  []secretFile `json:"webhook_secrets"`
+	AllowedUIDs     []int        `json:"allowed_uids"` // the portal's users
 }
 
 type keyFile struct {
@@ -84,6 +87,7 @@ func (c *config) validate() error {
 	bad(len(c.RootKeys) == 0, "root_keys is missing")
 	bad(c.RootThreshold < 1, "root_threshold is below one")
 	bad(len(c.Keys) == 0, "keys is missing")
+	bad((c.PassphraseFile == "") != c.UnencryptedKeys, "keys: neither or both of passphrase_file and unencrypted_keys are given")
 	bad(len(c.WebhookSecrets) == 0, "webhook_secrets is missing")
 	seen := map[string]bool{}
 	for _, k := range c.Keys {
@@ -106,7 +110,7 @@ func (c *config) validate() error {
 
 // resolve makes paths relative to the configuration's folder.
 func (c *config) resolve(dir string) {
-	paths := []*string{&c.Socket, &c.Store, &c.Trust, &c.LegacyKeysFile, &c.LogKeyFile}
+	paths := []*string{&c.Socket, &c.Store, &c.Trust, &c.LegacyKeysFile, &c.LogKeyFile, &c.PassphraseFile}
 	for i := range c.Keys {
 		paths = append(paths, &c.Keys[i].PrivateKeyFile)
 	}
@@ -114,7 +118,7 @@ func (c *config) resolve(dir string) {
 		paths = append(paths, &c.WebhookSecrets[i].File)
 	}
 	for _, p := range paths {
-		if *p != "" && !filepath.IsAbs(*p) {
+		if *p != "" && !filepath.IsAbs(*p) && !strings.HasPrefix(*p, keys.CredentialPrefix) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
@@ -173,10 +177,14 @@ func parseRoots(lines []string) ([]ssh.PublicKey, error) {
 }
 
 func (c *config) loadKeys(bundle *trust.Bundle) (*keys.Set, error) {
-	private := map[string]ed25519.PrivateKey{}
+	private := map[string]crypto.Signer{}
+	passphrase, err := c.passphrase()
+	if err != nil {
+		return nil, err
+	}
 	var list []error
 	for _, k := range c.Keys {
-		key, err := keys.Load(k.PrivateKeyFile)
+		key, err := keys.Load(k.PrivateKeyFile, passphrase)
 		if err != nil {
 			list = append(list, fmt.Errorf("key %s: %w", k.KeyID, err))
 			continue
@@ -187,6 +195,14 @@ func (c *config) loadKeys(bundle *trust.Bundle) (*keys.Set, error) {
 		return nil, err
 	}
 	return keys.NewSet(private, bundle)
+}
+
+// passphrase is nil where the private keys are declared to be unencrypted.
+func (c *config) passphrase() ([]byte, error) {
+	if c.UnencryptedKeys {
+		return nil, nil
+	}
+	return keys.ReadPassphrase(c.PassphraseFile)
 }
 
 func (c *config) loadSecrets() (*evidence.Verifier, error) {
@@ -221,7 +237,11 @@ func (c *config) loadLegacyKeys() ([]license.Key, error) {
 }
 
 func (c *config) logConfig() (log.Config, error) {
-	key, err := keys.Load(c.LogKeyFile)
+	passphrase, err := c.passphrase()
+	if err != nil {
+		return log.Config{}, err
+	}
+	key, err := keys.Load(c.LogKeyFile, passphrase)
 	if err != nil {
 		return log.Config{}, fmt.Errorf("log key: %w", err)
 	}

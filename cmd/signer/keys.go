@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"flag"
 	"fmt"
@@ -9,10 +11,67 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/metrum-ai/licensing-portal/internal/signer"
+	"github.com/metrum-ai/licensing-portal/internal/signer/keys"
 	"github.com/metrum-ai/licensing-portal/internal/signer/log"
 	"github.com/metrum-ai/licensing-portal/internal/signer/server"
+	"github.com/metrum-ai/licensing-portal/internal/trust"
 )
+
+// keygen writes a new private key and prints its public part: for a license or revocation key as the trust bundle lists
+// it, for a log key with the verifier key that a witness pins.
+func keygen(args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("signer keygen", flag.ContinueOnError)
+	id := flags.String("id", "", "key `ID`; for a log key, the log's origin")
+	role := flags.String("role", "", "license, revocation or log")
+	out := flags.String("out", "", "private key `file` to write")
+	passphraseFile := flags.String("passphrase-file", "", "`file` with the passphrase that encrypts the key")
+	plain := flags.Bool("unencrypted", false, "write the key as it is")
+	now := time.Now().UTC().Truncate(time.Second)
+	from := flags.String("sign-from", now.Format(time.RFC3339), "start of the signing window")
+	until := flags.String("sign-until", now.AddDate(1, 0, 0).Format(time.RFC3339), "end of the signing window")
+	verify := flags.String("verify-until", now.AddDate(5, 0, 0).Format(time.RFC3339), "end of verification")
+	if _, err := parse(flags, args, stderr, 0); err != nil {
+		return err
+	}
+	if *id == "" || *out == "" || *role != trust.RoleLicense && *role != trust.RoleRevocation && *role != "log" ||
+		(*passphraseFile == "") != *plain {
+		_, _ = io.WriteString(stderr, usage)
+		return errUsage
+	}
+	k := trust.Key{ID: *id, Role: *role, Status: trust.KeySigning}
+	for text, to := range map[*string]*time.Time{from: &k.SignFrom, until: &k.SignUntil, verify: &k.VerifyUntil} {
+		at, err := time.Parse(time.RFC3339, *text)
+		if err != nil {
+			return fmt.Errorf("keygen: %w", err)
+		}
+		*to = at.UTC()
+	}
+	var passphrase []byte
+	if !*plain {
+		var err error
+		if passphrase, err = keys.ReadPassphrase(*passphraseFile); err != nil {
+			return fmt.Errorf("keygen: %w", err)
+		}
+	}
+	public, err := keys.Generate(*out, passphrase, rand.Reader)
+	if err != nil {
+		return fmt.Errorf("keygen: %w", err)
+	}
+	k.PublicKeyBase64 = base64.StdEncoding.EncodeToString(public)
+	if *role != "log" {
+		return printJSON(stdout, k)
+	}
+	verifier, err := note.NewEd25519VerifierKey(*id, public)
+	if err != nil {
+		return fmt.Errorf("keygen: %w", err)
+	}
+	return printJSON(stdout, map[string]string{
+		"key_id": k.ID, "role": k.Role, "public_key_base64": k.PublicKeyBase64, "verifier_key": verifier,
+	})
+}
 
 // keysShow prints where each key stands, what it signed, and how much of that is live. It asks the signer that runs, as one
 // of the users that may, and reads the store itself where none does.
@@ -65,10 +124,10 @@ func offlineStatus(c *config) (signer.Status, error) {
 	return issuer.Status(), store.Close()
 }
 
-func printKeys(w io.Writer, keys []signer.KeyUse) error {
+func printKeys(w io.Writer, list []signer.KeyUse) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "KEY\tROLE\tSTATUS\tSIGNS FROM\tUNTIL\tVERIFIES UNTIL\tPRIVATE KEY\tSIGNS NOW\tSIGNED\tLIVE\tLAST EXPIRY")
-	for _, k := range keys {
+	for _, k := range list {
 		status := string(k.Status)
 		if k.Role == "" {
 			status = "not in the bundle"

@@ -15,7 +15,7 @@ import (
 
 const usage = `usage:
   signer serve  -config FILE
-  signer keygen -id ID -role license|revocation|log -out FILE
+  signer keygen -id ID -role license|revocation|log -out FILE (-passphrase-file FILE | -unencrypted)
   signer keys   -config FILE [-json]
   signer trust show  FILE
   signer trust check FILE (-config FILE | -root KEY ... -threshold N)

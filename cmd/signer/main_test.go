@@ -31,7 +31,10 @@ import (
 	"github.com/metrum-ai/licensing-portal/internal/witness"
 )
 
-const secret = "whsec_0123456789abcdef"
+const (
+	secret     = "whsec_0123456789abcdef"
+	passphrase = "correct horse battery staple, 32 bytes at least"
+)
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
@@ -119,10 +122,12 @@ func surroundings(dir string) error {
 	text, err := json.Marshal(config{
 		Socket: "s", Store: "log.db", Trust: "trust.json", RootKeys: roots, RootThreshold: 2,
 		Keys: []keyFile{{KeyID: "license-1", PrivateKeyFile: "license.pem"}}, LogKeyFile: "log.pem", LogOrigin: "test/log",
+		PassphraseFile: "passphrase",
 		WebhookSecrets: []secretFile{{File: "secret"}}, AllowedUIDs: []int{},
 	})
 	return errors.Join(err, os.WriteFile(filepath.Join(dir, "config.json"), text, 0o600),
-		os.WriteFile(filepath.Join(dir, "secret"), []byte(secret+"\n"), 0o600))
+		os.WriteFile(filepath.Join(dir, "secret"), []byte(secret+"\n"), 0o600),
+		os.WriteFile(filepath.Join(dir, "passphrase"), []byte(passphrase+"\n"), 0o600))
 }
 
 func bundle(dir, version, keyFile string) error {
@@ -249,7 +254,7 @@ func paidEvent(order string) (*signer.Event, error) {
 
 // look is one look of a witness that keeps its copy in the folder copy.
 func look(size string) error {
-	key, err := keys.Load("log.pem")
+	key, err := keys.Load("log.pem", []byte(passphrase))
 	if err != nil {
 		return err
 	}

@@ -24,8 +24,8 @@ func newHost(t *testing.T) *host {
 	h := &host{t: t, dir: t.TempDir()}
 	h.config = h.path("config.json")
 	h.must(surroundings(h.dir))
-	h.put("license.json", h.run("keygen", "-id", "license-1", "-role", "license", "-out", h.path("license.pem")))
-	h.run("keygen", "-id", "test/log", "-role", "log", "-out", h.path("log.pem"))
+	h.put("license.json", h.run("keygen", "-id", "license-1", "-role", "license", "-out", h.path("license.pem"), "-passphrase-file", h.path("passphrase")))
+	h.run("keygen", "-id", "test/log", "-role", "log", "-out", h.path("log.pem"), "-passphrase-file", h.path("passphrase"))
 	h.bundle("3")
 	h.run("log", "init", "-config", h.config)
 	return h
@@ -105,8 +105,15 @@ func TestAReloadTakesNothingThatWouldNotStart(t *testing.T) {
 			h.replace("license.json", `"license-1"`, `"license-2"`)
 			h.bundle("4")
 		},
-		"no private key":            func(h *host) { h.must(os.Remove(h.path("license.pem"))) },
-		"a private key for all":     func(h *host) { h.must(os.Chmod(h.path("license.pem"), 0o644)) },
+		"no private key":        func(h *host) { h.must(os.Remove(h.path("license.pem"))) },
+		"a private key for all": func(h *host) { h.must(os.Chmod(h.path("license.pem"), 0o644)) },
+		"another passphrase":    func(h *host) { h.put("passphrase", passphrase+"!\n") },
+		"no passphrase":         func(h *host) { h.must(os.Remove(h.path("passphrase"))) },
+		"a plain key": func(h *host) {
+			h.must(os.Remove(h.path("license.pem")))
+			h.put("license.json", h.run("keygen", "-id", "license-1", "-role", "license", "-out", h.path("license.pem"), "-unencrypted"))
+			h.bundle("4")
+		},
 		"no webhook secret":         func(h *host) { h.must(os.Remove(h.path("secret"))) },
 		"another root holder":       func(h *host) { h.replace("config.json", `"root_threshold":2`, `"root_threshold":3`) },
 		"no configuration":          func(h *host) { h.must(os.Remove(h.config)) },
@@ -158,7 +165,7 @@ func TestAReloadIsRememberedAndKeysAreLoadedAnew(t *testing.T) {
 	r, err := h.start()
 	h.must(err)
 	h.must(os.Remove(h.path("license.pem")))
-	h.put("license.json", h.run("keygen", "-id", "license-2", "-role", "license", "-out", h.path("license.pem")))
+	h.put("license.json", h.run("keygen", "-id", "license-2", "-role", "license", "-out", h.path("license.pem"), "-passphrase-file", h.path("passphrase")))
 	h.replace("config.json", `"license-1"`, `"license-2"`)
 	h.bundle("4")
 	h.must(r.reload())

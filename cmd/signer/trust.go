@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -14,54 +13,10 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/mod/sumdb/note"
 
 	"github.com/metrum-ai/licensing-portal/internal/signer/keys"
 	"github.com/metrum-ai/licensing-portal/internal/trust"
 )
-
-// keygen writes a new private key and prints its public part: for a license or revocation key as the trust bundle lists
-// it, for a log key with the verifier key that a witness pins.
-func keygen(args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("signer keygen", flag.ContinueOnError)
-	id := flags.String("id", "", "key `ID`; for a log key, the log's origin")
-	role := flags.String("role", "", "license, revocation or log")
-	out := flags.String("out", "", "private key `file` to write")
-	now := time.Now().UTC().Truncate(time.Second)
-	from := flags.String("sign-from", now.Format(time.RFC3339), "start of the signing window")
-	until := flags.String("sign-until", now.AddDate(1, 0, 0).Format(time.RFC3339), "end of the signing window")
-	verify := flags.String("verify-until", now.AddDate(5, 0, 0).Format(time.RFC3339), "end of verification")
-	if _, err := parse(flags, args, stderr, 0); err != nil {
-		return err
-	}
-	if *id == "" || *out == "" || *role != trust.RoleLicense && *role != trust.RoleRevocation && *role != "log" {
-		_, _ = io.WriteString(stderr, usage)
-		return errUsage
-	}
-	k := trust.Key{ID: *id, Role: *role, Status: trust.KeySigning}
-	for text, to := range map[*string]*time.Time{from: &k.SignFrom, until: &k.SignUntil, verify: &k.VerifyUntil} {
-		at, err := time.Parse(time.RFC3339, *text)
-		if err != nil {
-			return fmt.Errorf("keygen: %w", err)
-		}
-		*to = at.UTC()
-	}
-	public, err := keys.Generate(*out, rand.Reader)
-	if err != nil {
-		return fmt.Errorf("keygen: %w", err)
-	}
-	k.PublicKeyBase64 = base64.StdEncoding.EncodeToString(public)
-	if *role != "log" {
-		return printJSON(stdout, k)
-	}
-	verifier, err := note.NewEd25519VerifierKey(*id, public)
-	if err != nil {
-		return fmt.Errorf("keygen: %w", err)
-	}
-	return printJSON(stdout, map[string]string{
-		"key_id": k.ID, "role": k.Role, "public_key_base64": k.PublicKeyBase64, "verifier_key": verifier,
-	})
-}
 
 func printJSON(w io.Writer, v any) error {
 	text, err := json.MarshalIndent(v, "", "  ")

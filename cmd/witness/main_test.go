@@ -68,12 +68,12 @@ func fixture(args []string) error {
 }
 
 func logConfig() (log.Config, error) {
-	key, err := keys.Load("log.pem")
+	key, err := keys.Load("log.pem", nil)
 	return log.Config{Path: "log.db", Origin: "test/log", Key: key}, err
 }
 
 func initialize() error {
-	public, err := keys.Generate("log.pem", rand.Reader)
+	public, err := keys.Generate("log.pem", nil, rand.Reader)
 	if err != nil {
 		return err
 	}

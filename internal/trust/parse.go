@@ -94,7 +94,7 @@ func (k Key) mayStandFor(other Key) bool {
 	return k.Role == other.Role && k.signs() && other.signs() && k.SignFrom.Before(other.SignUntil) && other.SignFrom.Before(k.SignUntil)
 }
 
-// signs reports whether the key signs inside its window; one that went to verify_only still signs late events.
+// signs reports whether the key signs at all; one that went to verify_only signs only what comes late, see SigningKey.
 func (k Key) signs() bool { return k.Status == KeySigning || k.Status == KeyVerifyOnly }
 
 func (k Key) check() error {
@@ -152,11 +152,17 @@ func (k Key) Verifies() bool {
 const LateSigning = 7 * 24 * time.Hour
 
 // SigningKey finds the key of a role that signs what was issued at the given time: the one whose window holds issuedAt,
-// and whose window, with LateSigning, is not over now. There is at most one, since windows do not overlap.
+// and whose window, with LateSigning, is not over now. There is at most one, since windows do not overlap. A key in the
+// state signing begins by itself when its window does. One that was put to verify_only signs nothing while its window
+// lasts, and late events after it, as one in the state signing does.
 func (b *Bundle) SigningKey(role string, issuedAt, now time.Time) (Key, bool) {
 	for _, k := range b.Keys {
 		inside := !issuedAt.Before(k.SignFrom) && issuedAt.Before(k.SignUntil)
-		if k.signs() && inside && k.Role == role && !now.Before(k.SignFrom) && now.Before(k.SignUntil.Add(LateSigning)) {
+		from := k.SignFrom
+		if k.Status == KeyVerifyOnly {
+			from = k.SignUntil
+		}
+		if k.signs() && inside && k.Role == role && !now.Before(from) && now.Before(k.SignUntil.Add(LateSigning)) {
 			return k, true
 		}
 	}

@@ -59,6 +59,7 @@ type Vendor struct {
 	LicenseKey    string   // paths of private keys that the signer alone may read
 	RevocationKey string
 	LogKey        string
+	Passphrase    string // path of what encrypts them
 
 	rootDir, stageDir string
 }
@@ -74,7 +75,8 @@ func vendor(p *place.Place) *Vendor {
 	return &Vendor{
 		Bundle: p.TrustFile(bundleFile), KeyRing: p.TrustFile(keyRingFile),
 		LicenseKey: p.SignerFile("license.pem"), RevocationKey: p.SignerFile("revocation.pem"), LogKey: p.SignerFile("log.pem"),
-		rootDir: filepath.Join(p.Dir, RootKeysDir), stageDir: p.Dir,
+		Passphrase: p.SignerFile("passphrase"),
+		rootDir:    filepath.Join(p.Dir, RootKeysDir), stageDir: p.Dir,
 	}
 }
 
@@ -100,12 +102,20 @@ func Make(p *place.Place, cfg Config) (*Vendor, error) {
 		Approvers: []trust.Approver{},
 		Caps:      trust.Caps{FreePerDay: 20, FreePerCustomer: 1, PerDay: 100},
 	}
+	secret := make([]byte, 32)
+	if _, err := io.ReadFull(cfg.Random, secret); err != nil {
+		return nil, fmt.Errorf("founding: %w", err)
+	}
+	passphrase := []byte(base64.StdEncoding.EncodeToString(secret))
+	if _, err := p.PutSigner("passphrase", append(passphrase, '\n')); err != nil {
+		return nil, err
+	}
 	for _, k := range []struct{ file, id, role string }{
 		{"license.pem", LicenseKeyID, trust.RoleLicense},
 		{"revocation.pem", RevocationKeyID, trust.RoleRevocation},
 		{"log.pem", "", ""}, // signs checkpoints of the log; not in the bundle
 	} {
-		public, err := v.signerKey(p, k.file, cfg.Random)
+		public, err := v.signerKey(p, k.file, passphrase, cfg.Random)
 		if err != nil {
 			return nil, err
 		}
@@ -126,12 +136,12 @@ func Make(p *place.Place, cfg Config) (*Vendor, error) {
 }
 
 // signerKey makes a private key that the signer alone may read.
-func (v *Vendor) signerKey(p *place.Place, name string, random io.Reader) (ed25519.PublicKey, error) {
+func (v *Vendor) signerKey(p *place.Place, name string, passphrase []byte, random io.Reader) (ed25519.PublicKey, error) {
 	path := filepath.Join(v.stageDir, ".new-"+name)
 	if err := os.RemoveAll(path); err != nil {
 		return nil, fmt.Errorf("founding: %w", err)
 	}
-	public, err := keys.Generate(path, random)
+	public, err := keys.Generate(path, passphrase, random)
 	if err != nil {
 		return nil, fmt.Errorf("founding: %w", err)
 	}

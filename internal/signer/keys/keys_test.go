@@ -1,12 +1,14 @@
 package keys
 
 import (
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -18,18 +20,18 @@ import (
 func TestAGeneratedKeyLoadsAndIsNeverOverwritten(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key.pem")
-	public, err := Generate(path, rand.Reader)
+	public, err := Generate(path, nil, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	private, err := Load(path)
+	private, err := Load(path, nil)
 	if err != nil || !public.Equal(private.Public()) {
 		t.Fatalf("%v", err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
-	if _, err := Generate(path, rand.Reader); !errors.Is(err, os.ErrExist) {
+	if _, err := Generate(path, nil, rand.Reader); !errors.Is(err, os.ErrExist) {
 		t.Errorf("overwritten: %v", err)
 	}
 }
@@ -37,7 +39,7 @@ func TestAGeneratedKeyLoadsAndIsNeverOverwritten(t *testing.T) {
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	good := filepath.Join(t.TempDir(), "good.pem")
-	if _, err := Generate(good, rand.Reader); err != nil {
+	if _, err := Generate(good, nil, rand.Reader); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(good)
@@ -67,7 +69,7 @@ func TestLoadRefuses(t *testing.T) {
 			if err := make(path); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Load(path); err == nil {
+			if _, err := Load(path, nil); err == nil {
 				t.Error("loaded")
 			}
 		})
@@ -77,7 +79,7 @@ func TestLoadRefuses(t *testing.T) {
 func TestAnotherUsersKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key.pem")
-	if _, err := Generate(path, rand.Reader); err != nil {
+	if _, err := Generate(path, nil, rand.Reader); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chown(path, 12345, -1); errors.Is(err, os.ErrPermission) {
@@ -86,7 +88,7 @@ func TestAnotherUsersKeyIsRefused(t *testing.T) {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "owned by user") {
+	if _, err := Load(path, nil); err == nil || !strings.Contains(err.Error(), "owned by user") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -98,21 +100,17 @@ func TestAKeyThatOpenSSLWroteLoads(t *testing.T) {
 	if err := os.WriteFile(path, []byte(fromOpenSSL), 0o400); err != nil {
 		t.Fatal(err)
 	}
-	private, err := Load(path)
+	private, err := Load(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := base64.StdEncoding.EncodeToString(private.Public().(ed25519.PublicKey)); got != "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" {
 		t.Errorf("public key %s", got)
 	}
-	if openssl, err := exec.LookPath("openssl"); err == nil {
-		made := filepath.Join(t.TempDir(), "made.pem")
-		if out, err := exec.Command(openssl, "genpkey", "-algorithm", "ed25519", "-out", made).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		if _, err := Load(made); err != nil {
-			t.Error(err)
-		}
+	made := filepath.Join(t.TempDir(), "made.pem")
+	openssl(t, "genpkey", "-algorithm", "ed25519", "-out", made)
+	if _, err := Load(made, nil); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -153,5 +151,48 @@ func TestNewSetMatchesTheBundle(t *testing.T) {
 		if _, err := NewSet(c.private, c.bundle); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+func TestAKeySignsNothingBeforeItsStatusLetsIt(t *testing.T) {
+	t.Parallel()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for status, want := range map[trust.KeyStatus]error{
+		trust.KeyPlanned: ErrNotActive, trust.KeyPublished: ErrNotActive, trust.KeySigning: nil, trust.KeyVerifyOnly: nil,
+	} {
+		set, err := NewSet(map[string]ed25519.PrivateKey{"a": private}, &trust.Bundle{Keys: []trust.Key{
+			{ID: "a", PublicKeyBase64: base64.StdEncoding.EncodeToString(public), Status: status},
+		}})
+		if err != nil || !set.Has("a") {
+			t.Fatalf("%s: not kept: %v", status, err)
+		}
+		if signature, err := set.Sign("a", []byte("m")); !errors.Is(err, want) || (err == nil) != (len(signature) > 0) {
+			t.Errorf("%s: %v", status, err)
+		}
+	}
+}
+
+func TestOnlyEd25519KeysAreTaken(t *testing.T) {
+	t.Parallel()
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewSet(map[string]crypto.Signer{"a": other}, &trust.Bundle{Keys: []trust.Key{
+		{ID: "a", PublicKeyBase64: base64.StdEncoding.EncodeToString(public), Status: trust.KeySigning},
+	}}); err == nil {
+		t.Error("an ECDSA key was taken into the set")
+	}
+	path := filepath.Join(t.TempDir(), "key.pem")
+	openssl(t, "genpkey", "-algorithm", "X25519", "-out", path)
+	if _, err := Load(path, nil); err == nil || !strings.Contains(err.Error(), "Ed25519") {
+		t.Errorf("an X25519 key: %v", err)
 	}
 }

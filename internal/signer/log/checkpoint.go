@@ -1,9 +1,12 @@
 package log
 
 import (
+	"crypto"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -15,13 +18,19 @@ import (
 // noteSigner signs checkpoints in the form of golang.org/x/mod/sumdb/note with a key that came as PKCS#8.
 type noteSigner struct {
 	note.Verifier
-	private ed25519.PrivateKey
+	private crypto.Signer
 }
 
-func (s noteSigner) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(s.private, msg), nil }
+func (s noteSigner) Sign(msg []byte) ([]byte, error) {
+	return s.private.Sign(rand.Reader, msg, crypto.Hash(0))
+}
 
-func newNoteSigner(origin string, private ed25519.PrivateKey) (noteSigner, error) {
-	verifier, err := signer.NewLogVerifier(origin, private.Public().(ed25519.PublicKey))
+func newNoteSigner(origin string, private crypto.Signer) (noteSigner, error) {
+	public, ok := private.Public().(ed25519.PublicKey)
+	if !ok {
+		return noteSigner{}, errors.New("log key: not an Ed25519 key")
+	}
+	verifier, err := signer.NewLogVerifier(origin, public)
 	if err != nil {
 		return noteSigner{}, err
 	}

@@ -8,7 +8,7 @@
 package log
 
 import (
-	"crypto/ed25519"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,11 +43,11 @@ const MaxClockBehind = 5 * time.Minute
 
 // Config says where the log is and who it is.
 type Config struct {
-	Path   string             // the store; its size is noted in PATH.size
-	Origin string             // the log's name in checkpoints
-	Key    ed25519.PrivateKey // signs checkpoints
-	Now    func() time.Time   // nil: the system's clock
-	Logger *slog.Logger       // nil: none
+	Path   string           // the store; its size is noted in PATH.size
+	Origin string           // the log's name in checkpoints
+	Key    crypto.Signer    // signs checkpoints; Ed25519
+	Now    func() time.Time // nil: the system's clock
+	Logger *slog.Logger     // nil: none
 	// Commit ends a write transaction. Nil is bbolt's own; a test puts a failing disk here.
 	Commit func(*bbolt.Tx) error
 }

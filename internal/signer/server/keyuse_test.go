@@ -92,3 +92,43 @@ func TestRevocationBundlesCountUnderTheirKey(t *testing.T) {
 		t.Errorf("%+v", use)
 	}
 }
+
+func TestNothingIsSignedWithAKeyOutsideItsTime(t *testing.T) {
+	t.Parallel()
+	until := start.Add(time.Hour)
+	for name, c := range map[string]struct {
+		status trust.KeyStatus
+		from   time.Time
+		after  time.Duration // start
+		want   signer.Code
+	}{
+		"signing":                               {trust.KeySigning, start, 0, ""},
+		"signing, a second early":               {trust.KeySigning, start.Add(time.Second), 0, signer.CodeNoSigningKey},
+		"signing, late":                         {trust.KeySigning, start, time.Hour + trust.LateSigning - time.Second, ""},
+		"signing, too late":                     {trust.KeySigning, start, time.Hour + trust.LateSigning, signer.CodeNoSigningKey},
+		"verify only, while its window lasts":   {trust.KeyVerifyOnly, start, time.Hour - time.Second, signer.CodeNoSigningKey},
+		"verify only, a late event":             {trust.KeyVerifyOnly, start, time.Hour, ""},
+		"verify only, a late event comes later": {trust.KeyVerifyOnly, start, time.Hour + trust.LateSigning, signer.CodeNoSigningKey},
+		"published":                             {trust.KeyPublished, start, 0, signer.CodeNoSigningKey},
+		"planned":                               {trust.KeyPlanned, start, 0, signer.CodeNoSigningKey},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			next := w.newKey("license-2", until, until.AddDate(1, 0, 0)) // a bundle needs a key that verifies
+			next.Status = trust.KeyPublished
+			w.bundle.Keys = append(w.bundle.Keys, next)
+			k := &w.bundle.Keys[0]
+			k.Status, k.SignFrom, k.SignUntil = c.status, c.from, until
+			w.serve()
+			w.pass(c.after)
+			_, err := w.issue(paid(pack("ord_1"), 25000))
+			if code(err) != c.want {
+				t.Errorf("got %v", err)
+			}
+			if use := w.uses()["license-1"]; !use.PrivateKey || (use.Signed == 1) != (c.want == "") {
+				t.Errorf("%+v", use)
+			}
+		})
+	}
+}
