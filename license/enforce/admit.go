@@ -1,16 +1,12 @@
 package enforce
 
-import (
-	"math/rand/v2"
-
-	"github.com/metrum-ai/licensing-portal/license"
-)
+import "github.com/metrum-ai/licensing-portal/license"
 
 // Request is what a request needs of the license.
 type Request struct {
 	Feature string // required: license.FeatureRouting or another
 	Skin    string // the API's dialect, as in allowed_skins; "" for none
-	Tokens  int64  // reserved until Settle says how many were used; negative is 0
+	Tokens  int64  // reserved until Settle says how many were used; negative is 0. With 0 no limit of tokens refuses it
 }
 
 // Ticket is a request that was admitted. End it, deferred, whatever happens; do not copy it. Its methods are not
@@ -43,7 +39,7 @@ func (m *Manager) Begin(r Request) (Ticket, error) {
 		return Ticket{}, m.refusal(s, r)
 	}
 	tokens := max(r.Tokens, 0)
-	i := rand.Uint32() & uint32(len(m.gate.shards)-1)
+	i := m.picker.pick()
 	if !m.gate.enter(i) {
 		return Ticket{}, m.refuse(&license.Error{Code: license.CodeConcurrency,
 			Reason: "as many requests are under way as the license's max_concurrent allows"})
@@ -138,7 +134,8 @@ func (m *Manager) CheckCount(count Count, n int64) error {
 		return m.refuse(&license.Error{Code: standing.Code, Reason: standing.Reason})
 	}
 	limits := s.license.Payload().Limits
-	limit, code := int64(0), license.CodeLimitExceeded
+	var limit int64
+	code := license.CodeLimitExceeded
 	switch count {
 	case ModelGroups:
 		limit = limits.MaxModelGroups
@@ -148,6 +145,8 @@ func (m *Manager) CheckCount(count Count, n int64) error {
 		limit, code = limits.MaxAdmins, license.CodeAdminLimit
 	case RetentionDays:
 		limit, code = limits.MaxRetentionDays, license.CodeRetentionLimit
+	default:
+		return m.refuse(&license.Error{Code: code, Reason: "no license bounds a count of the name " + string(count)})
 	}
 	if limit > 0 && n > limit {
 		return m.refuse(&license.Error{Code: code, Reason: "more than the license's " + string(count) + " allows"})

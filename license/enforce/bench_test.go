@@ -1,8 +1,8 @@
 package enforce
 
 import (
-	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -82,7 +82,8 @@ func BenchmarkRequestParallel(b *testing.B) {
 // The limit of BenchmarkAdmission in the same run: the four atomic writes that it cannot do without (a place, a
 // request, its tokens, and the place back), and nothing else.
 func BenchmarkAtomicsOfAdmission(b *testing.B) {
-	shards := make([]shard, shardCount())
+	shards := make([]shard, shardCount(runtime.GOMAXPROCS(0)))
+	picker := newPicker(len(shards))
 	for i := range shards {
 		shards[i].requests.Store(unlimited)
 		shards[i].tokens.Store(unlimited)
@@ -90,7 +91,7 @@ func BenchmarkAtomicsOfAdmission(b *testing.B) {
 	defer reportCPU(b)()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			s := &shards[rand.Uint32()&uint32(len(shards)-1)]
+			s := &shards[picker.pick()]
 			if !take(&s.requests, 1) || !take(&s.tokens, 1) || !take(&s.requests, 1) || !put(&s.requests, 1) {
 				b.Error("empty")
 				return

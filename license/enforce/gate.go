@@ -19,8 +19,8 @@ type gate struct {
 	pool int64 // places in no shard
 }
 
-func newGate() *gate {
-	return &gate{shards: make([]shard, shardCount()), most: unlimited, pool: unlimited}
+func newGate(shards int) *gate {
+	return &gate{shards: make([]shard, shards), most: unlimited, pool: unlimited}
 }
 
 // enter takes a place.
@@ -39,9 +39,9 @@ func (g *gate) enterSlow(i uint32) bool {
 		return false
 	}
 	g.pool--
-	share := g.pool / int64(len(g.shards))
-	g.pool -= share
-	g.shards[i].requests.Add(share)
+	more := share(g.pool, len(g.shards))
+	g.pool -= more
+	g.shards[i].requests.Add(more)
 	return true
 }
 

@@ -65,7 +65,7 @@ func (m *Manager) Require(feature string, requestID func(*http.Request) string, 
 type Route struct {
 	Feature string                    // required
 	Skin    string                    // "" for none
-	Reserve func(*http.Request) int64 // tokens to reserve; nil: none
+	Reserve func(*http.Request) int64 // tokens to reserve, the most it may use; nil: none, and no limit of tokens refuses it
 }
 
 // Meter admits requests to next as Begin does, counts them, and refuses the others as Require does. Next says how many

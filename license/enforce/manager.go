@@ -3,6 +3,7 @@ package enforce
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ type Manager struct {
 	clock   *clock
 	ledger  *ledger
 	gate    *gate
+	picker  *picker
 	current atomic.Pointer[state]
 	refused refusals
 
@@ -37,8 +39,9 @@ func New(config Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{config: config, clock: newClock(config.Clock), gate: newGate()}
-	m.ledger = newLedger(config, m.clock, len(m.gate.shards))
+	shards := shardCount(runtime.GOMAXPROCS(0))
+	m := &Manager{config: config, clock: newClock(config.Clock), gate: newGate(shards), picker: newPicker(shards)}
+	m.ledger = newLedger(config, m.clock, shards)
 	m.revocations.config = config
 	first := &state{}
 	first.complete(finding{}, nil)

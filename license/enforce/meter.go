@@ -78,8 +78,8 @@ func (a *allowance) draw(i uint32, need volume) bool {
 	if a.pool.requests < need.requests || a.pool.tokens < need.tokens {
 		return false
 	}
-	shares := int64(len(a.shards))
-	requests, tokens := (a.pool.requests-need.requests)/shares, (a.pool.tokens-need.tokens)/shares
+	requests := share(a.pool.requests-need.requests, len(a.shards))
+	tokens := share(a.pool.tokens-need.tokens, len(a.shards))
 	a.pool.requests -= need.requests + requests
 	a.pool.tokens -= need.tokens + tokens
 	a.shards[i].requests.Add(requests)

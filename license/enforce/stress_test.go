@@ -112,6 +112,78 @@ func TestNextBlockIsFetchedAhead(t *testing.T) {
 	r.wantUsed(6, 6)
 }
 
+// Requests call for the next block while there is enough left to serve from until it is on disk.
+func TestNextBlockIsCalledForInTime(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, func(c *Config) { withState(c); c.State.RequestBlock = 1_000 })
+	r.install(r.metered("lic_1", 1_000_000, 0))
+	for len(r.ledger.wake) == 0 {
+		r.use(1)
+		if left := r.onHand(); left < 200 {
+			t.Fatalf("%d requests of a block of 1000 are left, and nobody has called for the next", left)
+		}
+	}
+	if left := r.onHand(); left > 500 {
+		t.Errorf("called for with %d of 1000 requests left", left)
+	}
+}
+
+// The next block is for the allowance in use, where none is being written and something is missing.
+func TestBlockIsTakenOnlyWhereItIsMissing(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withState)
+	r.install(r.metered("lic_1", 1_000, 0))
+	for range 6 {
+		r.begin(0).End()
+	}
+	r.wantOnHand(4)
+	l := r.ledger
+	m := l.meters["lic_1"]
+	select {
+	case <-l.wake: // a request has called already
+	default:
+	}
+	during := func(renewing bool, do func()) {
+		l.mu.Lock()
+		m.renewing = renewing
+		l.mu.Unlock()
+		do()
+		l.mu.Lock()
+		m.renewing = false
+		l.mu.Unlock()
+	}
+	call := func() {
+		l.mu.Lock()
+		m.callForMore(m.current.Load())
+		l.mu.Unlock()
+	}
+	during(true, call)
+	if len(l.wake) != 0 {
+		t.Error("a second block is called for while one is written")
+	}
+	during(true, func() { l.fill(m) })
+	r.wantOnHand(4)
+	call()
+	call() // called already
+	if len(l.wake) != 1 {
+		t.Error("no block is called for")
+	}
+	l.fill(m)
+	r.wantOnHand(10)
+	wantNoWrite := func(why string) {
+		t.Helper()
+		before := l.store.generation
+		if l.fill(m); l.store.generation != before {
+			t.Errorf("the state is written, though %s", why)
+		}
+	}
+	wantNoWrite("nothing is missing")
+	r.wantOnHand(10)
+	r.install(r.metered("lic_2", 1_000, 0))
+	wantNoWrite("the license is no longer in use")
+	r.wantUsed(0, 0)
+}
+
 func (r *router) onHand() int64 {
 	r.ledger.mu.Lock()
 	defer r.ledger.mu.Unlock()
