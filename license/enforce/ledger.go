@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -172,7 +173,7 @@ func (l *ledger) keep() {
 		m.trim()
 	}
 	broken, closed := l.broken != nil, l.closed
-	due := l.dirty || l.failure != nil || l.clock.floor.Load() >= l.saved+saveFloorEvery
+	due := l.dirty || l.clock.floor.Load() >= l.saved+saveFloorEvery
 	l.mu.Unlock()
 	switch {
 	case closed:
@@ -283,18 +284,38 @@ func (l *ledger) recall(id string) *license.RevocationEntry {
 	return nil
 }
 
-// note keeps what a bundle says about a license that has a book.
-func (l *ledger) note(id string, entry *license.RevocationEntry) {
+// note keeps what the bundle says about every license that has a book, so that removing the bundle lifts nothing, also
+// from a license that is not in force now. A book of the file is replaced, not changed: one may be on its way to disk.
+func (l *ledger) note(bundle *license.RevocationBundle) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.books[id]
-	if m := l.meters[id]; m != nil {
-		b = &m.book
+	for id, b := range l.books {
+		if entry, changed := said(bundle, id, b.Revocation); changed {
+			next := *b
+			next.Revocation, l.dirty = entry, true
+			l.books[id] = &next
+		}
 	}
-	if b == nil || b.Revocation == entry || b.Revocation != nil && entry != nil && *b.Revocation == *entry {
-		return
+	for id, m := range l.meters {
+		if entry, changed := said(bundle, id, m.book.Revocation); changed {
+			m.book.Revocation, l.dirty = entry, true
+		}
 	}
-	b.Revocation, l.dirty = entry, true
+}
+
+// said returns what the bundle says about a license, nil for nothing, and whether it is other than before. The texts
+// are copies: those of a bundle hold its whole file in memory.
+func said(bundle *license.RevocationBundle, id string, before *license.RevocationEntry) (entry *license.RevocationEntry, changed bool) {
+	e, found := bundle.Lookup(id)
+	if !found {
+		return nil, before != nil
+	}
+	if before != nil && *before == e {
+		return before, false
+	}
+	e.LicenseID, e.Status = strings.Clone(e.LicenseID), strings.Clone(e.Status)
+	e.Reason, e.SupersededBy = strings.Clone(e.Reason), strings.Clone(e.SupersededBy)
+	return &e, true
 }
 
 // close gives back what is on hand and saves.

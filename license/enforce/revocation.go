@@ -75,7 +75,7 @@ func (r *revocations) report(f *finding, l *ledger, licenseID string, now time.T
 		f.notices = append(f.notices, "the license is to be "+f.entry.Status+" at "+f.entry.EffectiveAt.Format(time.RFC3339))
 	}
 	if r.bundle != nil {
-		l.note(licenseID, f.entry)
+		l.note(r.bundle)
 		f.bundleExpiresAt = r.bundle.ExpiresAt()
 	}
 	f.bundleFailure = r.insist()

@@ -22,8 +22,14 @@ func withBundle(edit func(*Revocation)) func(*Config) {
 	}
 }
 
-// revoke installs a bundle that is valid for 35 days from start.
+// revoke installs a bundle.
 func (r *router) revoke(epoch int64, entries ...license.RevocationEntry) {
+	r.t.Helper()
+	r.writeBundle(r.bundle(epoch, entries...))
+}
+
+// bundle signs a bundle that is valid for 35 days from start.
+func (r *router) bundle(epoch int64, entries ...license.RevocationEntry) []byte {
 	r.t.Helper()
 	p := license.RevocationPayload{SchemaVersion: 1, RevocationSetID: "public", RevocationEpoch: epoch, Product: license.Product,
 		Issuer: license.Issuer, IssuedAt: start, NotBefore: start, ExpiresAt: start.Add(35 * day), KeyID: "k1", Entries: entries}
@@ -35,7 +41,7 @@ func (r *router) revoke(epoch int64, entries ...license.RevocationEntry) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.writeBundle(file)
+	return file
 }
 
 func (r *router) writeBundle(file []byte) {
@@ -217,14 +223,71 @@ func TestRequiredBundleExpiresAtItsSecond(t *testing.T) {
 	r := newRouter(t, withBundle(func(v *Revocation) { v.RequireCurrent = true }))
 	r.install(r.issue("lic_1", func(p *license.Payload) { p.ExpiresAt = start.Add(100 * day) }))
 	r.revoke(1)
-	for at, want := range map[time.Duration]license.Code{35*day - time.Second: license.CodeValid} {
-		r.at(at)
-		r.want(want, "")
-	}
+	r.at(35*day - time.Second)
+	r.want(license.CodeValid, "")
 	r.at(35 * day)
 	r.want(license.CodeRevocationMissing, "not the current one")
 	r.at(35*day + time.Second)
 	r.want(license.CodeRevocationMissing, "")
+}
+
+// A bundle that was fetched ahead of its time is not the current one before its first second.
+func TestRequiredBundleIsCurrentFromItsSecond(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withBundle(func(v *Revocation) { v.RequireCurrent = true }))
+	r.install(r.issue("lic_1", func(p *license.Payload) {
+		p.IssuedAt, p.NotBefore = start.Add(-day), start.Add(-day)
+	}))
+	r.revoke(1)
+	r.want(license.CodeValid, "")
+	r.at(-time.Second) // within the tolerance of a clock that is set back
+	r.want(license.CodeRevocationMissing, "not the current one")
+	r.Recheck()
+	r.want(license.CodeRevocationMissing, "not the current one")
+}
+
+// What a bundle says about a license that was in force here is kept, though another one is in force when it comes.
+func TestBundleIsRememberedForLicensesThatAreNotInForce(t *testing.T) {
+	t.Parallel()
+	for name, restart := range map[string]func(*router){
+		"the meter of this process": func(*router) {},
+		"the book of the file":      func(r *router) { r.restart(true) },
+	} {
+		r := newRouter(t, withBundle(nil))
+		first, second := r.issue("lic_1", nil), r.issue("lic_2", nil)
+		r.install(first)
+		r.install(second)
+		restart(r)
+		r.revoke(1, entry("lic_1", license.StatusSuspended, start), entry("lic_3", license.StatusRevoked, start))
+		r.revoke(2, entry("lic_1", license.StatusRevoked, start.Add(-day)))
+		r.want(license.CodeValid, "")
+		r.removeBundle()
+		r.restart(false)
+		r.remove()
+		r.install(first)
+		r.wantRefused(0, license.CodeRevoked)
+		kept := r.ledger.recall("lic_1")
+		if kept == nil || *kept != entry("lic_1", license.StatusRevoked, start.Add(-day)) {
+			t.Errorf("%s: %+v is kept", name, kept)
+		}
+		r.revoke(3) // reinstated
+		r.removeBundle()
+		r.restart(false)
+		r.want(license.CodeValid, "no revocation bundle")
+		if kept := r.ledger.recall("lic_1"); kept != nil {
+			t.Errorf("%s: %+v is kept of a license that was reinstated", name, kept)
+		}
+	}
+}
+
+func TestEntryWithoutATimeIsInEffectAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withBundle(nil))
+	r.revoke(1, entry("lic_1", license.StatusRevoked, time.Time{})) // before there is any license
+	r.install(r.issue("lic_1", nil))
+	if got := r.Standing(); got != (Standing{license.CodeRevoked, "the license was revoked"}) {
+		t.Errorf("%+v", got)
+	}
 }
 
 func TestBundleThatDidNotChangeIsNotReadAgain(t *testing.T) {
