@@ -164,6 +164,52 @@ func FuzzEnvelope(f *testing.F) {
 	})
 }
 
+// parsePayload reads a payload without its envelope.
+func parsePayload(text string) (*Payload, *Error) {
+	s, p := &scanner{text: text}, new(Payload)
+	s.payload(p)
+	s.end()
+	return p, s.err
+}
+
+// FuzzPayload asserts that what is signed is one to one with what is meant: two payloads that are accepted have the
+// same canonical bytes exactly where they are the same claims, and a payload is read again from its canonical bytes
+// and from what is written for people.
+func FuzzPayload(f *testing.F) {
+	credit, full := vectorPayload(f), fullPayload(f)
+	pretty := &writer{indent: true}
+	credit.encode(pretty)
+	f.Add(string(credit.appendCanonical(nil)), string(pretty.buf))
+	f.Add(string(full.appendCanonical(nil)), string(credit.appendCanonical(nil)))
+	for _, edit := range [][2]string{ // another spelling of the same claims, and the same spelling of others
+		{`"sku"`, `"s\u006bu"`}, {`"max_total_tokens":`, `"max_admins":0,"max_total_tokens":`}, {`"max_total_tokens"`, `"max_total_requests"`},
+		{`"features":["routing"`, `"features":["dynamic_score","routing"`}, {`"mode":`, `"deployment_id":`},
+	} {
+		f.Add(string(credit.appendCanonical(nil)), strings.Replace(string(credit.appendCanonical(nil)), edit[0], edit[1], 1))
+	}
+	f.Fuzz(func(t *testing.T, one, other string) {
+		p, refusal := parsePayload(one)
+		if refusal != nil {
+			return
+		}
+		canonical, pretty := p.appendCanonical(nil), &writer{indent: true}
+		p.encode(pretty)
+		for _, text := range []string{string(canonical), string(pretty.buf)} {
+			again, refusal := parsePayload(text)
+			if refusal != nil || !reflect.DeepEqual(again, p) {
+				t.Fatalf("read again as\n%+v (%v)\nwant\n%+v\nfrom %s", again, refusal, p, text)
+			}
+		}
+		q, refusal := parsePayload(other)
+		if refusal != nil {
+			return
+		}
+		if same := reflect.DeepEqual(p, q); same != bytes.Equal(canonical, q.appendCanonical(nil)) {
+			t.Fatalf("the same claims: %v, but what is signed is\n%s\n%s", same, canonical, q.appendCanonical(nil))
+		}
+	})
+}
+
 // FuzzSigned changes a signed file: whatever still verifies must mean exactly what was signed.
 func FuzzSigned(f *testing.F) {
 	original := fullPayload(f)

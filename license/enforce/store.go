@@ -1,7 +1,6 @@
 package enforce
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -98,6 +97,11 @@ func (s *store) read(parity int64) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.parse(text)
+}
+
+// parse reads a state file: JSON on a line, and the line's integrity code on the next.
+func (s *store) parse(text string) (*content, error) {
 	body, code, found := strings.Cut(text, "\n")
 	mac, err := hex.DecodeString(strings.TrimSuffix(code, "\n"))
 	if !found || err != nil || !hmac.Equal(mac, s.mac([]byte(body))) {
@@ -117,6 +121,19 @@ func (s *store) read(parity int64) (*content, error) {
 	return &c, nil
 }
 
+// format writes the file that parse reads.
+func (s *store) format(c *content) ([]byte, error) {
+	body, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	file := append(append(body, '\n'), hex.EncodeToString(s.mac(body))...)
+	if file = append(file, '\n'); len(file) > maxStateFile {
+		return nil, fmt.Errorf("the state would be larger than %d bytes", maxStateFile)
+	}
+	return file, nil
+}
+
 func (s *store) mac(body []byte) []byte {
 	mac := hmac.New(sha256.New, s.key)
 	mac.Write(body)
@@ -129,17 +146,11 @@ func (s *store) write(take func() *content) error {
 	defer s.mu.Unlock()
 	c := take()
 	c.Version, c.Generation = 1, s.generation+1
-	body, err := json.Marshal(c)
+	file, err := s.format(c)
 	if err != nil {
 		return err
 	}
-	var file bytes.Buffer
-	file.Write(body)
-	file.WriteString("\n" + hex.EncodeToString(s.mac(body)) + "\n")
-	if file.Len() > maxStateFile {
-		return fmt.Errorf("the state would be larger than %d bytes", maxStateFile)
-	}
-	if err := replaceFile(s.slot(c.Generation), file.Bytes()); err != nil {
+	if err := replaceFile(s.slot(c.Generation), file); err != nil {
 		return withoutPath(err)
 	}
 	s.generation = c.Generation
