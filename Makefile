@@ -61,7 +61,7 @@ cover: ## test coverage over both modules, into coverage.out
 	go tool cover -func=coverage.out | tail -n 1
 
 branches: ## branch coverage of license/ against the list in license/COVERAGE.md
-	go run ./scripts/branchcover -dir license -known license/COVERAGE.md . ./internal/regular
+	go run ./scripts/branchcover -dir license -known license/COVERAGE.md . ./internal/regular ./enforce
 
 fuzz: ## look for new inputs in every fuzz target, FUZZTIME (default 20s) each
 	@scripts/fuzz

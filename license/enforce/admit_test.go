@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -292,6 +293,52 @@ func TestCountsOfConfigurationAreBounded(t *testing.T) {
 	r.install(r.issue("lic_2", func(p *license.Payload) { p.Limits = license.Limits{} }))
 	if err := r.CheckCount(Admins, 1_000_000); err != nil {
 		t.Errorf("without a limit: %v", err)
+	}
+	if err := r.CheckCount("max_widgets", 0); license.CodeOf(err) != license.CodeLimitExceeded {
+		t.Errorf("a count that no license bounds: %v, want a refusal", err)
+	}
+}
+
+// A ticket that has ended, or never was one, gives nothing back and takes nothing.
+func TestTicketThatHasEndedChangesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withState)
+	r.install(r.metered("lic_1", 0, 1_000))
+	ticket := r.begin(100)
+	ticket.End()
+	ticket.Settle(7)
+	ticket.Settle(900)
+	r.wantUsed(1, 100)
+	none := Ticket{}
+	none.Settle(5)
+	none.End()
+	r.wantUsed(1, 100)
+}
+
+// Tokens beyond the reservation come from the shard at hand where it holds them.
+func TestTokensBeyondTheReservationAreTaken(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withState)
+	r.install(r.metered("lic_1", 0, 10_000))
+	ticket := r.begin(10)
+	ticket.allowance.shards[ticket.shard].tokens.Store(3) // at hand; the rest of the block is elsewhere
+	ticket.allowance.pool.tokens += 87
+	ticket.Settle(13)
+	if left := ticket.allowance.shards[ticket.shard].tokens.Load(); left != 0 {
+		t.Errorf("%d tokens at hand, want none", left)
+	}
+	ticket.End()
+	r.begin(0).End()
+}
+
+// What the request path finds closed and the standing finds open a moment later is refused as something that passes.
+func TestRequestBetweenTwoStandingsIsAskedToComeAgain(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, nil)
+	r.install(r.issue("lic_1", nil))
+	err := r.refusal(r.current.Load(), Request{Feature: license.FeatureRouting})
+	if license.CodeOf(err) != license.CodeStateError || !strings.Contains(err.Error(), "try again") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -44,6 +44,71 @@ func TestWindowsFollowOneAnother(t *testing.T) {
 	r.wantRefused(0, license.CodeVolumeExceeded) // 70 in all
 }
 
+// Each limit is one on its own.
+func TestEachLimitAloneBoundsVolume(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		limits license.Limits
+		code   license.Code
+	}{
+		"requests in all":    {license.Limits{MaxTotalRequests: 3}, license.CodeVolumeExceeded},
+		"requests a month":   {license.Limits{MaxMonthlyRequests: 3}, license.CodeVolumeExceeded},
+		"requests a window":  {license.Limits{WindowRequests: 3, WindowDurationSeconds: 60}, license.CodeWindowExceeded},
+		"tokens in all":      {license.Limits{MaxTotalTokens: 3}, license.CodeVolumeExceeded},
+		"tokens of a window": {license.Limits{WindowTokens: 3, WindowDurationSeconds: 60}, license.CodeWindowExceeded},
+	} {
+		r := newRouter(t, withState)
+		r.install(r.issue("lic_1", func(p *license.Payload) { p.Limits = c.limits }))
+		r.use(3)
+		if ticket, err := r.Begin(Request{Feature: license.FeatureRouting, Tokens: 1}); license.CodeOf(err) != c.code {
+			t.Errorf("%s: %v, want %s", name, err, c.code)
+			ticket.End()
+		}
+	}
+}
+
+// A file of the same license ID with other limits is counted on from where the first left off, within the new ones.
+func TestOtherLimitsUnderTheSameIDAreToldFromTheSame(t *testing.T) {
+	t.Parallel()
+	same := license.Limits{MaxTotalRequests: 1, MaxTotalTokens: 2, MaxMonthlyRequests: 3, WindowRequests: 4, WindowTokens: 5,
+		WindowDurationSeconds: 6}
+	for name, edit := range map[string]func(*license.Limits){
+		"requests":        func(l *license.Limits) { l.MaxTotalRequests++ },
+		"tokens":          func(l *license.Limits) { l.MaxTotalTokens++ },
+		"month":           func(l *license.Limits) { l.MaxMonthlyRequests++ },
+		"window requests": func(l *license.Limits) { l.WindowRequests++ },
+		"window tokens":   func(l *license.Limits) { l.WindowTokens++ },
+		"window length":   func(l *license.Limits) { l.WindowDurationSeconds++ },
+	} {
+		other := same
+		edit(&other)
+		if sameLimits(&same, &other) || !sameLimits(&other, &other) {
+			t.Errorf("%s: not told apart", name)
+		}
+	}
+	r := newRouter(t, withState)
+	r.install(r.metered("lic_1", 1_000, 0))
+	r.use(15)
+	r.install(r.metered("lic_1", 20, 0))
+	r.use(5)
+	r.wantRefused(0, license.CodeVolumeExceeded)
+	r.wantUsed(20, 20)
+}
+
+// Without a state path a license without volume serves; a request of it that turns out to be under limits by the time
+// it settles is settled in memory.
+func TestRequestSettlesUnderLimitsThatCameAfterItWithoutAState(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, nil)
+	r.install(r.issue("lic_1", nil))
+	ticket := r.begin(10)
+	r.install(r.metered("lic_1", 0, 1_000))
+	r.want(license.CodeStateError, "no state path is configured")
+	ticket.Settle(700)
+	ticket.End()
+	r.wantUsed(1, 700)
+}
+
 func TestMonthsAreThoseOfTheCalendar(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, withState)

@@ -68,13 +68,16 @@ func TestConfigurationsThatDoNotFitAreRefused(t *testing.T) {
 	t.Parallel()
 	base := newRouter(t, nil).settings
 	for words, edit := range map[string]func(*Config){
-		`must be "off" or "file"`:         func(c *Config) { c.Revocation.Mode = "on" },
-		"Revocation.Path is required":     func(c *Config) { c.Revocation.Mode = RevocationFile },
-		`need the mode "file"`:            func(c *Config) { c.Revocation.RequireCurrent = true },
-		"State.MustExist needs":           func(c *Config) { c.State.MustExist = true },
-		"must not be negative":            func(c *Config) { c.State.TokenBlock = -1 },
-		"RecheckInterval must not":        func(c *Config) { c.RecheckInterval = -1 },
-		"one of Fingerprint, Fingerprint": func(c *Config) { c.FingerprintEnv = "X" },
+		`must be "off" or "file"`:          func(c *Config) { c.Revocation.Mode = "on" },
+		"Revocation.Path is required":      func(c *Config) { c.Revocation.Mode = RevocationFile },
+		`need the mode "file"`:             func(c *Config) { c.Revocation.RequireCurrent = true },
+		`FailClosed need the mode "file"`:  func(c *Config) { c.Revocation.FailClosed = true },
+		`RequireCurrent and FailClosed n`:  func(c *Config) { c.Revocation = Revocation{Mode: RevocationOff, Path: "x"} },
+		"RequestBlock and TokenBlock must": func(c *Config) { c.State.RequestBlock = -1 },
+		"State.MustExist needs":            func(c *Config) { c.State.MustExist = true },
+		"must not be negative":             func(c *Config) { c.State.TokenBlock = -1 },
+		"RecheckInterval must not":         func(c *Config) { c.RecheckInterval = -1 },
+		"one of Fingerprint, Fingerprint":  func(c *Config) { c.FingerprintEnv = "X" },
 	} {
 		config := base
 		edit(&config)

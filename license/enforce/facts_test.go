@@ -115,6 +115,43 @@ func TestMetricsAreInPrometheusTextFormat(t *testing.T) {
 	}
 }
 
+func TestFactsTellWhatThereIsNot(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withBundle(nil))
+	r.install(r.issue("lic_1", nil))
+	r.revoke(1, entry("lic_1", license.StatusRevoked, start))
+	if got := r.Receipt().Revocation; got.Pending != nil || got.Epoch != 1 { // it is in effect
+		t.Errorf("%+v", got)
+	}
+	second := *r
+	second.start()
+	if got := second.Receipt().State; !got.Kept || !strings.Contains(got.Trouble, "another process") {
+		t.Errorf("%+v", got)
+	}
+	memory := newRouter(t, nil)
+	recorder := httptest.NewRecorder()
+	memory.Metrics().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
+	if text := recorder.Body.String(); strings.Contains(text, "license_state_created") || !containsOnce(text, "\nlicense_state_ok 1\n") {
+		t.Errorf("without a state:\n%s", text)
+	}
+}
+
+func TestMeterReservesNothingAndNamesNoRequestWhereItIsNotTold(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withState)
+	handler := r.Meter(Route{Feature: license.FeatureRouting}, nil, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		Settle(q.Context(), 30)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte("{}"))
+	}))
+	_, body := answer(t, handler)
+	failure, _ := body["error"].(map[string]any)
+	wantMembers(t, failure, map[string]any{"code": "license-missing", "request_id": ""})
+	r.install(r.metered("lic_1", 10, 100))
+	answer(t, handler)
+	r.wantUsed(1, 30)
+}
+
 func TestMeterCountsAndSettlesRequests(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, withState)

@@ -3,6 +3,7 @@ package enforce
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"sync"
@@ -139,6 +140,16 @@ func TestGapBetweenTwoLicensesIsNotServed(t *testing.T) {
 	r.at(31 * day)
 	r.want(license.CodeValid, "") // noticed by the request, before the next recheck
 	r.wantID("lic_2")
+}
+
+func TestStandingWithoutALicenseIsThatThereIsNone(t *testing.T) {
+	t.Parallel()
+	if got := new(state).standing(start.Unix()); got.Code != license.CodeMissing {
+		t.Errorf("%+v", got)
+	}
+	if got := failureOf(errors.New("of another kind")); got.Code != license.CodeInvalid || got.Reason != "the license cannot be checked" {
+		t.Errorf("%+v", got)
+	}
 }
 
 func TestDefaultsAreTheRealClockAndAMinute(t *testing.T) {

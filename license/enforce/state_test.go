@@ -247,6 +247,38 @@ func TestStateThatCannotBeWrittenServesItsBlockAlone(t *testing.T) {
 	r.wantUsed(25, 25)
 }
 
+// What an empty hand means depends on what the license limits: the other kind may be at its end.
+func TestStateThatCannotBeWrittenStopsALicenseWithNothingOnHand(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		limits license.Limits
+		use    int
+		tokens int64
+		code   license.Code
+	}{
+		"requests left":           {license.Limits{MaxTotalRequests: 1_000}, 9, 0, license.CodeValid},
+		"no requests left":        {license.Limits{MaxTotalRequests: 1_000}, 10, 0, license.CodeStateError},
+		"tokens left":             {license.Limits{MaxTotalTokens: 10_000}, 1, 99, license.CodeValid},
+		"no tokens left":          {license.Limits{MaxTotalTokens: 10_000}, 1, 100, license.CodeStateError},
+		"requests, and no tokens": {license.Limits{MaxTotalRequests: 1_000, MaxTotalTokens: 10_000}, 1, 100, license.CodeStateError},
+		"nothing taken yet":       {license.Limits{MaxTotalTokens: 10_000}, 0, 0, license.CodeStateError},
+	} {
+		r := newRouter(t, withState)
+		r.install(r.issue("lic_1", func(p *license.Payload) { p.Limits = c.limits }))
+		for range c.use {
+			r.begin(c.tokens).End()
+		}
+		newest, other := r.copies()
+		r.block(newest, other)
+		r.at(time.Minute) // the clock's floor is due
+		r.Recheck()
+		r.Recheck()
+		if got := r.Standing(); got.Code != c.code || !strings.Contains(got.Reason, "cannot be written") {
+			t.Errorf("%s: %+v, want %s", name, got, c.code)
+		}
+	}
+}
+
 func TestLicenseWithoutVolumeOutlivesAStateThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	r := newRouter(t, withState)

@@ -80,27 +80,49 @@ func TestBundleIsTakenUpWithoutWaitingForTheInterval(t *testing.T) {
 	r := newRouter(t, func(c *Config) { withBundle(nil)(c); c.RecheckInterval = time.Hour })
 	r.install(r.issue("lic_1", nil))
 	r.revoke(1)
+	r.want(license.CodeValid, "")
 	bundle := r.config.Revocation.Path
-	good, err := os.ReadFile(bundle)
-	if err != nil {
+	next := r.bundle(2, entry("lic_1", license.StatusRevoked, start))
+	if err := os.WriteFile(bundle+".new", next, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.revoke(2, entry("lic_1", license.StatusRevoked, start))
-	revoking, err := os.ReadFile(bundle)
-	if err != nil {
+	if err := os.Rename(bundle+".new", bundle); err != nil {
 		t.Fatal(err)
 	}
-	r.writeBundle(good) // refused for its epoch
-	r.run()
+	r.want(license.CodeValid, "") // nobody has looked
+	r.watch()
 	r.want(license.CodeRevoked, "")
-	if err := os.WriteFile(bundle, revoking[:100], 0o600); err != nil {
+	r.run()
+	if err := os.WriteFile(bundle, r.bundle(3), 0o600); err != nil { // written over in place
 		t.Fatal(err)
 	}
-	r.revoke(3)
 	for deadline := time.Now().Add(10 * time.Second); r.Standing().Code != license.CodeValid; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the bundle goes unnoticed")
 		}
+	}
+}
+
+// What cannot be written is tried again every second, not at the next recheck alone.
+func TestStateIsTriedAgainWithoutWaitingForTheInterval(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withState)
+	r.install(r.metered("lic_1", 1_000, 1_000))
+	r.use(2) // the rest of the block is on hand
+	newest, other := r.copies()
+	r.block(newest, other)
+	r.at(time.Minute) // the clock's floor is due
+	r.Recheck()
+	r.Recheck() // the failure is a moment newer than the standing
+	r.want(license.CodeValid, "cannot be written")
+	if !r.ledger.needsCare() {
+		t.Error("nobody would try again")
+	}
+	r.unblock(newest, other)
+	r.watch()
+	r.watch()
+	if got := r.Standing(); got != (Standing{Code: license.CodeValid}) || r.ledger.needsCare() {
+		t.Errorf("%+v", got)
 	}
 }
 
