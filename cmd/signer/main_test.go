@@ -77,6 +77,14 @@ func fixture(args []string) error {
 		return bundle(".", args[1], args[2])
 	case "wait":
 		return wait()
+	case "approver": // approver NAME ROLE: a software approver's entry in a bundle; its key is NAME.pem
+		return approver(args[1], trust.Role(args[2]))
+	case "rotation": // rotation KEY_ID AT_MOST BUNDLE OUT: proposed by Ann, approved by Bob and Cleo
+		return rotation(args[1], args[2], args[3], args[4])
+	case "replace": // replace APPROVAL BASE OUT
+		return replace(args[1], args[2], args[3])
+	case "verify": // verify RING LICENSE
+		return verify(args[1], args[2])
 	case "id": // id LICENSE.json
 		return printID(args[1])
 	case "reload": // reload VERSION

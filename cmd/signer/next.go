@@ -93,6 +93,10 @@ func (n *nextVersion) flags(flags *flag.FlagSet) {
 	}
 	change("account", "Stripe `account`", func(b *trust.Bundle, v string) error { b.Stripe.Account = v; return nil })
 	change("mode", "live or test", setMode)
+	flags.BoolFunc("demo", "mark the bundle as a demo's, which may name software approvers", func(string) error {
+		n.changes = append(n.changes, func(b *trust.Bundle) error { b.Demo = true; return nil })
+		return nil
+	})
 	change("rp-id", "relying party of passkeys: the portal's `host`", func(b *trust.Bundle, v string) error { b.WebAuthn.RPID = v; return nil })
 	change("origin", "add a portal `URL` where passkeys assert", func(b *trust.Bundle, v string) error {
 		b.WebAuthn.Origins = append(b.WebAuthn.Origins, v)
@@ -100,6 +104,7 @@ func (n *nextVersion) flags(flags *flag.FlagSet) {
 	})
 	change("key", "add the key in a `file` that signer keygen printed", addKey)
 	change("key-status", "set a key's state, `ID=STATE`", setKeyStatus)
+	change("sign-until", "end a key's signing window, `ID=TIME`", setSignUntil)
 	change("approver", "add the approver in a `file` that enrollment gave", addApprover)
 	change("remove-approver", "remove every passkey of a `name`", removeApprover)
 	change("template", "add the template version in a `file`", addTemplate)
@@ -139,14 +144,34 @@ func addKey(b *trust.Bundle, path string) error {
 	return nil
 }
 
-func setKeyStatus(b *trust.Bundle, v string) error {
-	id, status, _ := strings.Cut(v, "=")
+// key finds what ID=VALUE is about.
+func key(b *trust.Bundle, v string) (k *trust.Key, value string, err error) {
+	id, value, _ := strings.Cut(v, "=")
 	i := slices.IndexFunc(b.Keys, func(k trust.Key) bool { return k.ID == id })
 	if i < 0 {
-		return errors.New("the bundle has no such key")
+		return nil, "", errors.New("the bundle has no such key")
 	}
-	b.Keys[i].Status = trust.KeyStatus(status)
-	return nil
+	return &b.Keys[i], value, nil
+}
+
+func setKeyStatus(b *trust.Bundle, v string) error {
+	k, status, err := key(b, v)
+	if err == nil {
+		k.Status = trust.KeyStatus(status)
+	}
+	return err
+}
+
+func setSignUntil(b *trust.Bundle, v string) error {
+	k, text, err := key(b, v)
+	if err != nil {
+		return err
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err == nil {
+		k.SignUntil = at.UTC()
+	}
+	return err
 }
 
 func addApprover(b *trust.Bundle, path string) error {
