@@ -25,7 +25,7 @@ const usage = `usage:
   signer log init   -config FILE
   signer log verify -config FILE
   signer log show LICENSE -config FILE
-  signer log restore -config FILE -from DIR
+  signer log restore -config FILE -from DIR [-signed-by VERIFIER_KEY]
 `
 
 // errUsage marks wrong use of the command line; what to do was printed already.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/metrum-ai/licensing-portal/internal/signer"
 	"github.com/metrum-ai/licensing-portal/internal/signer/log"
 	"github.com/metrum-ai/licensing-portal/internal/witness"
@@ -17,6 +19,7 @@ func logRestore(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("signer log restore", flag.ContinueOnError)
 	path := flags.String("config", "", "configuration `file`")
 	from := flags.String("from", "", "the witness's copy, a `folder`")
+	signedBy := flags.String("signed-by", "", "`verifier_key` of the log's lost key; none: the copy is of the log's own")
 	if _, err := parse(flags, args, stderr, 0); err != nil {
 		return err
 	}
@@ -30,6 +33,9 @@ func logRestore(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	verifier, err := signer.NewLogVerifier(store.Origin, store.Key.Public().(ed25519.PublicKey))
+	if *signedBy != "" {
+		verifier, err = note.NewVerifier(*signedBy)
+	}
 	if err != nil {
 		return err
 	}
@@ -37,7 +43,7 @@ func logRestore(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	err = log.Restore(store, copied.Signed, copied.Entries(), func(l *log.Log) error {
+	err = log.Restore(store, verifier, copied.Signed, copied.Entries(), func(l *log.Log) error {
 		if err := l.RequireSize(bundle.MinimumLog); err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func (w *world) restoreSigner(from string) *signerlog.Log {
 	w.must(err)
 	copied, err := witness.Read(filepath.Join(w.dir, from), verifier)
 	w.must(err)
-	w.must(signerlog.Restore(w.logging, copied.Signed, copied.Entries(), func(l *signerlog.Log) error {
+	w.must(signerlog.Restore(w.logging, verifier, copied.Signed, copied.Entries(), func(l *signerlog.Log) error {
 		if err := l.RememberTrust(1, []byte("another bundle of this version")); !errors.Is(err, signerlog.ErrRollback) {
 			return fmt.Errorf("the trust bundle was forgotten: %v", err)
 		}

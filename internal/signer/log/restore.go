@@ -8,15 +8,16 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/bbolt"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/metrum-ai/licensing-portal/internal/signer"
 )
 
-// Restore rebuilds a store that is gone from a witness's copy: its checkpoint, signed with this log's key, and its entries.
-// Records, indexes and counters are written as Append writes them; every leaf is made again and the tree compared with the
+// Restore rebuilds a store that is gone from a witness's copy: its checkpoint, which the verifier knows, and its entries. The
+// verifier is the log's own, but where the log's key was lost and the log goes on under another. Records, indexes and counters are written as Append writes them; every leaf is made again and the tree compared with the
 // checkpoint. Then admit has the last word, and only then the store is put in its place and its size noted. Where the lost
 // store's size is still noted, the copy must reach it. It refuses beside a store; on an error nothing is in place.
-func Restore(c Config, signed []byte, entries iter.Seq2[signer.Entry, error], admit func(*Log) error) error {
+func Restore(c Config, verifier note.Verifier, signed []byte, entries iter.Seq2[signer.Entry, error], admit func(*Log) error) error {
 	c = c.withDefaults()
 	if _, err := os.Lstat(c.Path); !errors.Is(err, os.ErrNotExist) {
 		return errors.Join(err, fmt.Errorf("%s: the log exists; nothing is restored over it", c.Path))
@@ -26,7 +27,7 @@ func Restore(c Config, signed []byte, entries iter.Seq2[signer.Entry, error], ad
 	if err := os.RemoveAll(building.Path); err != nil {
 		return err
 	}
-	err := build(building, signed, entries)
+	err := build(building, verifier, signed, entries)
 	if err == nil {
 		err = accept(building, c.Path, admit)
 	}
@@ -40,12 +41,12 @@ func Restore(c Config, signed []byte, entries iter.Seq2[signer.Entry, error], ad
 }
 
 // build writes the records to a new store, many in a transaction, and the checkpoint with the last of them.
-func build(c Config, signed []byte, entries iter.Seq2[signer.Entry, error]) error {
+func build(c Config, verifier note.Verifier, signed []byte, entries iter.Seq2[signer.Entry, error]) error {
 	noter, err := newNoteSigner(c.Origin, c.Key)
 	if err != nil {
 		return err
 	}
-	checkpoint, err := signer.OpenCheckpoint(signed, noter)
+	checkpoint, err := signer.OpenCheckpoint(signed, verifier)
 	if err != nil {
 		return err
 	}

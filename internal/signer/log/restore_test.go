@@ -1,6 +1,7 @@
 package log
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"iter"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/metrum-ai/licensing-portal/internal/signer"
 )
@@ -65,6 +67,15 @@ func without(err error, entries []signer.Entry) iter.Seq2[signer.Entry, error] {
 	}
 }
 
+func verifierOf(t *testing.T, c Config) note.Verifier {
+	t.Helper()
+	verifier, err := signer.NewLogVerifier(c.Origin, c.Key.Public().(ed25519.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return verifier
+}
+
 func admitAll(*Log) error { return nil }
 
 // contents is everything in a store, by bucket and name.
@@ -107,7 +118,7 @@ func TestARestoredStoreHoldsWhatTheLostOneHeld(t *testing.T) {
 	if err := errors.Join(os.Remove(c.Path), os.Remove(sizePath(c.Path))); err != nil {
 		t.Fatal(err)
 	}
-	if err := Restore(c, signed, without(nil, entries), admitAll); err != nil {
+	if err := Restore(c, verifierOf(t, c), signed, without(nil, entries), admitAll); err != nil {
 		t.Fatal(err)
 	}
 	after := contents(t, c.Path)
@@ -176,7 +187,7 @@ func TestARestoreRefuses(t *testing.T) {
 			t.Parallel()
 			c := c
 			c.Path = t.TempDir() + "/log.db"
-			err := Restore(c, try.signed, try.entries, try.admit)
+			err := Restore(c, verifierOf(t, c), try.signed, try.entries, try.admit)
 			if err == nil || try.want != nil && !errors.Is(err, try.want) {
 				t.Errorf("got %v, want %v", err, try.want)
 			}
@@ -196,19 +207,47 @@ func TestNothingIsRestoredOverAStoreOrBehindItsNote(t *testing.T) {
 	fill(t, l, 20, 30)
 	signed, entries := copied(t, l)
 	closeLog(t, l)
-	if err := Restore(c, signed, without(nil, entries), admitAll); err == nil {
+	if err := Restore(c, verifierOf(t, c), signed, without(nil, entries), admitAll); err == nil {
 		t.Error("over a store")
 	}
 	if err := os.Remove(c.Path); err != nil {
 		t.Fatal(err)
 	}
-	if err := Restore(c, shorter, without(nil, few), admitAll); !errors.Is(err, ErrRollback) {
+	if err := Restore(c, verifierOf(t, c), shorter, without(nil, few), admitAll); !errors.Is(err, ErrRollback) {
 		t.Errorf("behind the note of the lost store's size: %v", err)
 	}
-	if err := Restore(c, signed, without(nil, entries), admitAll); err != nil { // as after a kill between note and store
+	if err := Restore(c, verifierOf(t, c), signed, without(nil, entries), admitAll); err != nil { // as after a kill between note and store
 		t.Error(err)
 	}
 	if l := mustOpen(t, c); l.Size() != 30 {
 		t.Errorf("%d records", l.Size())
+	}
+}
+
+func TestALogGoesOnUnderAnotherKeyWhereItsOwnWasLost(t *testing.T) {
+	t.Parallel()
+	lost := newConfig(t)
+	l := mustOpen(t, lost)
+	if err := l.RememberTrust(4, []byte("four")); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, l, 0, 20)
+	signed, entries := copied(t, l)
+	next := newConfig(t)
+	if err := errors.Join(os.Remove(next.Path), os.Remove(sizePath(next.Path))); err != nil {
+		t.Fatal(err)
+	}
+	if err := Restore(next, verifierOf(t, next), signed, without(nil, entries), admitAll); err == nil {
+		t.Error("a checkpoint of the lost key passes for one of the new key")
+	}
+	if err := Restore(next, verifierOf(t, lost), signed, without(nil, entries), admitAll); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, next)
+	if c, err := signer.OpenCheckpoint(l.Checkpoint(), verifierOf(t, next)); err != nil || c.N != 20 || c.Trust.Version != 4 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if err := l.VerifyAll(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
