@@ -1,0 +1,222 @@
+package docs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A runbook's blocks of "sh" are run as they stand, in the folder of the host that they are for ("sh on=HOST"), with the
+// product's own programs. Blocks of "console" show what is typed elsewhere and are not run.
+
+// block is one such block.
+type block struct {
+	line   int
+	on     string // host; "" where the runbook has one host only
+	script string
+}
+
+// blocks finds the sh blocks of a document.
+func blocks(t *testing.T, path string) []block {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []block
+	inside, other := false, false
+	for n, line := range strings.Split(string(text), "\n") {
+		info, fence := strings.CutPrefix(line, "```")
+		switch {
+		case fence && (inside || other):
+			inside, other = false, false
+		case fence:
+			words := strings.Fields(info)
+			if inside = len(words) > 0 && words[0] == "sh"; !inside {
+				other = true
+				continue
+			}
+			b := block{line: n + 1}
+			if len(words) > 1 {
+				on, ok := strings.CutPrefix(words[1], "on=")
+				if !ok {
+					t.Fatalf("%s:%d: %q is not on=HOST", path, n+1, words[1])
+				}
+				b.on = on
+			}
+			list = append(list, b)
+		case inside:
+			list[len(list)-1].script += line + "\n"
+		}
+	}
+	if inside || other || len(list) == 0 {
+		t.Fatalf("%s: %d blocks of sh, and the last fence is open: %t", path, len(list), inside || other)
+	}
+	return list
+}
+
+// site is the hosts of an installation, a folder each.
+type site struct {
+	t    *testing.T
+	root string
+	env  map[string][]string // more of the environment, by host
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	root, err := os.MkdirTemp("", "rb") // socket paths must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, root: root, env: map[string][]string{}}
+	t.Cleanup(func() {
+		s.stopAll()
+		_ = os.RemoveAll(root)
+	})
+	if err := os.Mkdir(filepath.Join(root, "tools"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.write("tools/systemctl", systemctl, 0o700)
+	return s
+}
+
+// systemctl stands in for systemd: the units signer and witness run in the folder where it is called.
+const systemctl = `#!/bin/sh
+set -u
+verb=$1
+for unit; do :; done
+case $unit in
+signer) set -- signer serve -config config.json ;;
+witness) set -- witness follow -config witness.json ;;
+*) echo "systemctl: no unit $unit" >&2; exit 5 ;;
+esac
+running() { [ -f $unit.pid ] && kill -0 "$(cat $unit.pid)" 2>/dev/null; }
+count() { grep -c '"msg":"reload' $unit.out; }
+await() { # await COMMAND...: ten seconds at most
+	for _ in $(seq 200); do "$@" && return; sleep 0.05; done
+	cat $unit.out >&2
+	return 1
+}
+answers() { [ -S signer.sock ] || [ $unit = witness ]; }
+gone() { ! running; }
+reloaded() { [ "$(count)" -gt "$before" ]; }
+case $verb in
+start)
+	running && exit 0
+	rm -f signer.sock
+	"$@" >$unit.out 2>&1 </dev/null &
+	echo $! >$unit.pid
+	until answers; do running || { cat $unit.out >&2; exit 1; }; sleep 0.05; done ;;
+stop | disable)
+	running && kill "$(cat $unit.pid)" && await gone
+	rm -f $unit.pid ;;
+reload)
+	before=$(count)
+	kill -HUP "$(cat $unit.pid)" && await reloaded ;;
+*) echo "systemctl: no verb $verb" >&2; exit 1 ;;
+esac
+`
+
+func (s *site) path(elements ...string) string {
+	return filepath.Join(append([]string{s.root}, elements...)...)
+}
+
+func (s *site) write(name, text string, mode os.FileMode) {
+	s.t.Helper()
+	if err := os.WriteFile(s.path(name), []byte(text), mode); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) host(name string) {
+	s.t.Helper()
+	if err := os.Mkdir(s.path(name), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// shell runs a script on a host and answers what it wrote.
+func (s *site) shell(host, script string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-eu", "-c", script)
+	cmd.Dir = s.path(host)
+	cmd.Env = append([]string{"PATH=" + s.path("tools") + ":" + programs + ":" + os.Getenv("PATH"), "TMPDIR=" + s.root, "HOME=" + s.root}, s.env[host]...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (s *site) mustShell(host, script string) string {
+	s.t.Helper()
+	out, err := s.shell(host, script)
+	if err != nil {
+		s.t.Fatalf("on %s: %v\n%s\n%s", host, err, script, out)
+	}
+	return out
+}
+
+// follow runs a runbook's blocks in their order and answers what each wrote. Place says on which of the site's hosts a block
+// is run; it may prepare what the text around the block says.
+func (s *site) follow(document string, place func(b block, n int) (host string)) []string {
+	s.t.Helper()
+	path := filepath.Join("runbooks", document)
+	var outputs []string
+	for n, b := range blocks(s.t, path) {
+		out, err := s.shell(place(b, n), b.script)
+		if err != nil {
+			s.t.Fatalf("%s:%d: %v\n%s\n%s", path, b.line, err, b.script, out)
+		}
+		outputs = append(outputs, out)
+	}
+	return outputs
+}
+
+// wants fails unless a block's output says so.
+func (s *site) wants(outputs []string, n int, texts ...string) {
+	s.t.Helper()
+	for _, text := range texts {
+		if n >= len(outputs) || !strings.Contains(outputs[n], text) {
+			s.t.Errorf("block %d does not say %q:\n%s", n, text, outputs[min(n, len(outputs)-1)])
+		}
+	}
+}
+
+// stopAll stops the units of all hosts.
+func (s *site) stopAll() {
+	files, _ := filepath.Glob(s.path("*", "*.pid"))
+	for _, file := range files {
+		host, unit := filepath.Base(filepath.Dir(file)), strings.TrimSuffix(filepath.Base(file), ".pid")
+		if out, err := s.shell(host, "systemctl stop "+unit); err != nil {
+			s.t.Errorf("%s on %s does not stop: %v\n%s", unit, host, err, out)
+		}
+	}
+}
+
+// programs is the folder of the product's programs.
+var programs string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "programs")
+		if err == nil {
+			programs = dir
+			defer func() { _ = os.RemoveAll(dir) }()
+			build := exec.Command("go", "build", "-o", dir, "../cmd/signer", "../cmd/witness", "../cmd/portal")
+			var out []byte
+			if out, err = build.CombinedOutput(); err != nil {
+				err = errors.Join(err, errors.New(string(out)))
+			}
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "docs:", err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
