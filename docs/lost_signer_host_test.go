@@ -126,7 +126,7 @@ func TestALostSignersHostIsReplacedByTheRunbook(t *testing.T) {
 	s.mustShell("portal", "portal migrate; portal restore")
 
 	// What the ceremony put aside is brought to the new host.
-	s.mustShell("new", "cp ../signer/config.json ../signer/*.pem ../signer/webhook.secret ../signer/trust.json* ../signer/root-* .")
+	s.mustShell("new", "cp ../signer/config.json ../signer/passphrase ../signer/*.pem ../signer/webhook.secret ../signer/trust.json* ../signer/root-* .")
 	s.env["portal"] = []string{database, "SIGNER_SOCKET=" + s.path("new", "signer.sock")}
 	outputs := s.follow("lost-signer-host.md", func(b block, n int) string {
 		switch {

@@ -1,9 +1,11 @@
 package docs
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,13 +143,17 @@ func (s *site) host(name string) {
 	}
 }
 
+// environment is what a host's programs see.
+func (s *site) environment(host string) []string {
+	return append([]string{"PATH=" + s.path("tools") + ":" + programs + ":" + os.Getenv("PATH"), "TMPDIR=" + s.root, "HOME=" + s.root}, s.env[host]...)
+}
+
 // shell runs a script on a host and answers what it wrote.
 func (s *site) shell(host, script string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-eu", "-c", script)
-	cmd.Dir = s.path(host)
-	cmd.Env = append([]string{"PATH=" + s.path("tools") + ":" + programs + ":" + os.Getenv("PATH"), "TMPDIR=" + s.root, "HOME=" + s.root}, s.env[host]...)
+	cmd.Dir, cmd.Env = s.path(host), s.environment(host)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -161,14 +167,70 @@ func (s *site) mustShell(host, script string) string {
 	return out
 }
 
+// terminal is a shell on a host that goes on from block to block, as a person's does: umask and variables stay.
+type terminal struct {
+	cmd   *exec.Cmd
+	input io.WriteCloser
+	lines *bufio.Reader
+}
+
+func (s *site) terminal(host string) *terminal {
+	s.t.Helper()
+	cmd := exec.Command("sh", "-eu")
+	cmd.Dir, cmd.Env = s.path(host), s.environment(host)
+	input, err := cmd.StdinPipe()
+	output, errOut := cmd.StdoutPipe()
+	cmd.Stderr = cmd.Stdout
+	if err := errors.Join(err, errOut); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	t := &terminal{cmd, input, bufio.NewReader(output)}
+	s.t.Cleanup(func() { _ = t.input.Close(); _ = t.cmd.Wait() })
+	return t
+}
+
+// run runs a block and answers what it wrote. The shell ends at the first command that fails.
+func (t *terminal) run(script string) (string, error) {
+	const done = "-- the block is done --"
+	file := filepath.Join(t.cmd.Dir, ".block")
+	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+		return "", err
+	}
+	defer os.Remove(file)
+	watchdog := time.AfterFunc(time.Minute, func() { _ = t.cmd.Process.Kill() })
+	defer watchdog.Stop()
+	if _, err := fmt.Fprintf(t.input, ". ./.block </dev/null; printf '\\n%%s\\n' '%s'\n", done); err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for {
+		line, err := t.lines.ReadString('\n')
+		if strings.TrimSpace(line) == done {
+			return strings.TrimSuffix(out.String(), "\n"), nil
+		}
+		out.WriteString(line)
+		if err != nil {
+			return out.String(), fmt.Errorf("a command failed, or took more than a minute: %w", err)
+		}
+	}
+}
+
 // follow runs a runbook's blocks in their order and answers what each wrote. Place says on which of the site's hosts a block
 // is run; it may prepare what the text around the block says.
 func (s *site) follow(document string, place func(b block, n int) (host string)) []string {
 	s.t.Helper()
 	path := filepath.Join("runbooks", document)
 	var outputs []string
+	terminals := map[string]*terminal{}
 	for n, b := range blocks(s.t, path) {
-		out, err := s.shell(place(b, n), b.script)
+		host := place(b, n)
+		if terminals[host] == nil {
+			terminals[host] = s.terminal(host)
+		}
+		out, err := terminals[host].run(b.script)
 		if err != nil {
 			s.t.Fatalf("%s:%d: %v\n%s\n%s", path, b.line, err, b.script, out)
 		}
