@@ -10,6 +10,7 @@ type action struct {
 	kind  string // of object
 	label string // the page's button
 	hint  string
+	input string            // the parameter that the page asks for: amount, cycles or nothing
 	when  func(object) bool // by the object's body
 	// do answers the object that came of it, nil where it is r itself.
 	do func(x *tx, r *record, in actionIn) (*record, error)
@@ -40,29 +41,30 @@ func is(member string, values ...string) func(object) bool {
 
 func chargeActions() []action {
 	isPaid := is("status", "succeeded")
+	calm := func(b object) bool { return isPaid(b) && !b.flag("disputed") }
 	return []action{
-		{"refund", kindCharge, "Refund", "Gives the money back; a bank takes its time.", func(b object) bool { return isPaid(b) && !b.flag("refunded") },
+		{"refund", kindCharge, "Refund", "Gives the money back; a bank takes its time.", "amount", func(b object) bool { return isPaid(b) && !b.flag("refunded") },
 			func(x *tx, r *record, in actionIn) (*record, error) { return x.refund(r, in.Amount, in.Reason, nil) }},
-		{"dispute", kindCharge, "Dispute", "The customer's bank takes the money back and asks for evidence.", isPaid,
+		{"dispute", kindCharge, "Dispute", "The customer's bank takes the money back and asks for evidence.", "", calm,
 			func(x *tx, r *record, in actionIn) (*record, error) {
 				return x.openDispute(r, false, orElse(in.Reason, "fraudulent"))
 			}},
-		{"inquiry", kindCharge, "Inquiry", "The customer's bank asks; the money stays for now.", isPaid,
+		{"inquiry", kindCharge, "Inquiry", "The customer's bank asks; the money stays for now.", "", calm,
 			func(x *tx, r *record, in actionIn) (*record, error) {
 				return x.openDispute(r, true, orElse(in.Reason, "general"))
 			}},
-		{"fraud_warning", kindCharge, "Early fraud warning", "The card's issuer believes that this payment is fraud.", isPaid,
+		{"fraud_warning", kindCharge, "Early fraud warning", "The card's issuer believes that this payment is fraud.", "", isPaid,
 			func(x *tx, r *record, in actionIn) (*record, error) { return x.warn(r, orElse(in.Reason, "misc")) }},
-		{"review", kindCharge, "Open a review", "A rule of Radar wants a person to look at this payment.", isPaid,
+		{"review", kindCharge, "Open a review", "A rule of Radar wants a person to look at this payment.", "", isPaid,
 			func(x *tx, r *record, _ actionIn) (*record, error) { return x.openReview(r) }},
 	}
 }
 
 func refundActions() []action {
 	return []action{
-		{"succeed", kindRefund, "Arrives", "The bank has taken the refund.", is("status", "pending"),
+		{"succeed", kindRefund, "Arrives", "The bank has taken the refund.", "", is("status", "pending"),
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.endRefund(r, "succeeded", "") }},
-		{"fail", kindRefund, "Fails", "The refund comes back, for example from a closed account.", is("status", "pending", "succeeded"),
+		{"fail", kindRefund, "Fails", "The refund comes back, for example from a closed account.", "", is("status", "pending", "succeeded"),
 			func(x *tx, r *record, in actionIn) (*record, error) {
 				return nil, x.endRefund(r, "failed", orElse(in.Reason, "expired_or_canceled_card"))
 			}},
@@ -74,13 +76,13 @@ func disputeActions() []action {
 	warned := is("status", "warning_needs_response", "warning_under_review")
 	open := is("status", "needs_response", "under_review")
 	return []action{
-		{"answer", kindDispute, "Hand evidence in", "The bank looks at it.", asked,
+		{"answer", kindDispute, "Hand evidence in", "The bank looks at it.", "", asked,
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.answerDispute(r) }},
-		{"escalate", kindDispute, "Escalate", "The inquiry becomes a dispute, and the money goes.", warned,
+		{"escalate", kindDispute, "Escalate", "The inquiry becomes a dispute, and the money goes.", "", warned,
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.escalate(r) }},
-		{"win", kindDispute, "Win", "The money comes back; an inquiry is closed.", func(b object) bool { return open(b) || warned(b) },
+		{"win", kindDispute, "Win", "The money comes back; an inquiry is closed.", "", func(b object) bool { return open(b) || warned(b) },
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.winDispute(r) }},
-		{"lose", kindDispute, "Lose", "The customer keeps the money.", open,
+		{"lose", kindDispute, "Lose", "The customer keeps the money.", "", open,
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.loseDispute(r) }},
 	}
 }
@@ -88,26 +90,31 @@ func disputeActions() []action {
 func invoiceActions() []action {
 	open := is("status", "open", "uncollectible")
 	return []action{
-		{"finalize", kindInvoice, "Finalize", "Fixes the amounts and opens the invoice.", is("status", "draft"),
+		{"finalize", kindInvoice, "Finalize", "Fixes the amounts and opens the invoice.", "", is("status", "draft"),
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.finalize(r) }},
-		{"pay", kindInvoice, "Pay by card", "The customer pays on the invoice's page.", open,
+		{"pay", kindInvoice, "Pay by card", "The customer pays on the invoice's page.", "", open,
 			func(x *tx, r *record, in actionIn) (*record, error) {
 				return nil, x.payAtPage(r, orElse(in.Method, methodCardOK))
 			}},
-		{"transfer", kindInvoice, "Book a bank transfer", "The customer transfers what is due, or a part of it.", open,
+		{"transfer", kindInvoice, "Book a bank transfer", "The customer transfers what is due, or a part of it.", "amount", open,
 			func(x *tx, r *record, in actionIn) (*record, error) {
 				if in.Amount == 0 {
 					in.Amount = r.Body.int("amount_remaining")
 				}
 				return nil, x.transfer(r, in.Amount)
 			}},
-		{"collect", kindInvoice, "Try to collect now", "Uses the payment method that is on file.", is("status", "open"),
-			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.collectDefault(r) }},
-		{"out_of_band", kindInvoice, "Mark as paid elsewhere", "The money came past Stripe.", open,
+		{"collect", kindInvoice, "Try to collect now", "Uses the payment method that is on file.", "", is("status", "open"),
+			func(x *tx, r *record, _ actionIn) (*record, error) {
+				if err := x.mayPay(r); err != nil {
+					return nil, err
+				}
+				return nil, x.collectDefault(r)
+			}},
+		{"out_of_band", kindInvoice, "Mark as paid elsewhere", "The money came past Stripe.", "", open,
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.paidElsewhere(r) }},
-		{"void", kindInvoice, "Void", "Takes the invoice back.", open,
+		{"void", kindInvoice, "Void", "Takes the invoice back.", "", open,
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.voidInvoice(r) }},
-		{"mark_uncollectible", kindInvoice, "Give up", "Nobody expects this money any more; it can still come.", is("status", "open"),
+		{"mark_uncollectible", kindInvoice, "Give up", "Nobody expects this money any more; it can still come.", "", is("status", "open"),
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.giveInvoiceUp(r) }},
 	}
 }
@@ -118,7 +125,7 @@ const maxCycles = 120
 func subscriptionActions() []action {
 	active := is("status", "active", "past_due")
 	return []action{
-		{"bill", kindSubscription, "Bill the next period now", "As if this period were over; the clock stays.", active,
+		{"bill", kindSubscription, "Bill the next period now", "As if this period were over; the clock stays.", "cycles", active,
 			func(x *tx, r *record, in actionIn) (*record, error) {
 				if in.Cycles = max(in.Cycles, 1); in.Cycles > maxCycles {
 					return nil, invalid("out_of_range", "cycles", "cycles must be between 1 and %d.", maxCycles)
@@ -130,15 +137,15 @@ func subscriptionActions() []action {
 				}
 				return nil, nil
 			}},
-		{"use", kindSubscription, "Use another card", "The customer gives a card that works.", func(b object) bool { return b["ended_at"] == nil },
+		{"use", kindSubscription, "Use another card", "The customer gives a card that works.", "", func(b object) bool { return b["ended_at"] == nil },
 			func(x *tx, r *record, in actionIn) (*record, error) {
 				return nil, x.replaceMethod(r, orElse(in.Method, methodCardOK))
 			}},
-		{"pause", kindSubscription, "Pause", "What Stripe does where a trial ends without a card.", active,
+		{"pause", kindSubscription, "Pause", "What Stripe does where a trial ends without a card.", "", active,
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.pause(r) }},
-		{"resume", kindSubscription, "Resume", "A new period begins and is billed.", is("status", "paused"),
+		{"resume", kindSubscription, "Resume", "A new period begins and is billed.", "", is("status", "paused"),
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.resume(r, true) }},
-		{"cancel", kindSubscription, "Cancel now", "It ends at once, without a refund.", func(b object) bool { return b["ended_at"] == nil },
+		{"cancel", kindSubscription, "Cancel now", "It ends at once, without a refund.", "", func(b object) bool { return b["ended_at"] == nil },
 			func(x *tx, r *record, _ actionIn) (*record, error) {
 				return nil, x.endSubscription(r, "cancellation_requested")
 			}},
@@ -147,17 +154,17 @@ func subscriptionActions() []action {
 
 func otherActions() []action {
 	return []action{
-		{"settle", kindIntent, "The debit settles", "The bank has sent the money.", is("status", "processing"),
+		{"settle", kindIntent, "The debit settles", "The bank has sent the money.", "", is("status", "processing"),
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.settle(r, true) }},
-		{"bounce", kindIntent, "The debit fails", "The bank refuses.", is("status", "processing"),
+		{"bounce", kindIntent, "The debit fails", "The bank refuses.", "", is("status", "processing"),
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.settle(r, false) }},
-		{"close", kindReview, "Close the review", "A person has looked at the payment.", func(b object) bool { return b.flag("open") },
+		{"close", kindReview, "Close the review", "A person has looked at the payment.", "", func(b object) bool { return b.flag("open") },
 			func(x *tx, r *record, in actionIn) (*record, error) {
 				return nil, x.closeReview(r, orElse(in.Reason, "approved"))
 			}},
-		{"disable", kindEndpoint, "Disable", "What Stripe does to an endpoint that keeps failing.", is("status", "enabled"),
+		{"disable", kindEndpoint, "Disable", "What Stripe does to an endpoint that keeps failing.", "", is("status", "enabled"),
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.switchEndpoint(r, "disabled") }},
-		{"enable", kindEndpoint, "Enable", "Events are sent again.", is("status", "disabled"),
+		{"enable", kindEndpoint, "Enable", "Events are sent again.", "", is("status", "disabled"),
 			func(x *tx, r *record, _ actionIn) (*record, error) { return nil, x.switchEndpoint(r, "enabled") }},
 	}
 }
@@ -177,7 +184,7 @@ func (x *tx) switchEndpoint(r *record, status string) error {
 
 // payAtPage is a customer who pays an invoice on its page.
 func (x *tx) payAtPage(inv *record, name string) error {
-	if err := mayChange(inv, "pay", "open", "uncollectible"); err != nil {
+	if err := x.mayPay(inv); err != nil {
 		return err
 	}
 	known, ok := testMethods[name]

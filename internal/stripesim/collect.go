@@ -3,7 +3,6 @@ package stripesim
 import (
 	"errors"
 	"net/http"
-	"slices"
 )
 
 // retryAfter is how long Stripe waits before it tries a renewal's card again,
@@ -159,8 +158,11 @@ func payInvoice(x *tx, c *call) (object, error) {
 		}
 		inv = x.find(kindInvoice, c.path("id"))
 	}
-	if !slices.Contains([]string{"open", "uncollectible"}, inv.Body.str("status")) {
-		return inv.shown(), mayChange(inv, "pay", "open", "uncollectible", "paid")
+	if inv.Body.flag("paid") {
+		return inv.shown(), nil // finalizing found nothing to pay
+	}
+	if err := x.mayPay(inv); err != nil {
+		return nil, err
 	}
 	if c.params.flag("paid_out_of_band") {
 		if err := x.paidElsewhere(inv); err != nil {
@@ -178,6 +180,24 @@ func payInvoice(x *tx, c *call) (object, error) {
 		return nil, invalid("resource_missing", "", "There is no `default_payment_method` set on this Customer or Invoice. Please set one, or pass a `payment_method`.")
 	}
 	return x.payNow(inv, method)
+}
+
+// mayPay says whether an invoice can be paid now: not twice, and not while a
+// bank debit is under way.
+func (x *tx) mayPay(inv *record) error {
+	if err := mayChange(inv, "pay", "open", "uncollectible"); err != nil {
+		return err
+	}
+	if x.isProcessing(inv) {
+		return invalid("payment_under_way", "", "A bank debit for this invoice is under way.")
+	}
+	return nil
+}
+
+// isProcessing says whether a bank debit for an invoice is under way.
+func (x *tx) isProcessing(inv *record) bool {
+	intent := x.find(kindIntent, inv.Body.str("payment_intent"))
+	return intent != nil && intent.Body.str("status") == "processing"
 }
 
 // payNow pays an invoice by an API call, which is refused when the card is.
@@ -202,6 +222,9 @@ func (x *tx) payNow(inv, method *record) (object, error) {
 
 // paidElsewhere marks an invoice paid by money that Stripe never saw.
 func (x *tx) paidElsewhere(inv *record) error {
+	if err := x.mayPay(inv); err != nil {
+		return err
+	}
 	if err := x.cancelIntent(inv.Body.str("payment_intent"), "automatic"); err != nil {
 		return err
 	}
@@ -212,7 +235,7 @@ func (x *tx) paidElsewhere(inv *record) error {
 // transfer books a bank transfer on an open invoice. Less than what is due
 // leaves it open with the rest.
 func (x *tx) transfer(inv *record, amount int64) error {
-	if err := mayChange(inv, "pay", "open", "uncollectible"); err != nil {
+	if err := x.mayPay(inv); err != nil {
 		return err
 	}
 	left := inv.Body.int("amount_remaining")

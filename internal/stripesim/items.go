@@ -8,14 +8,10 @@ func (x *tx) newItemLine(price *record, quantity int64) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := ""
-	if product := x.find(kindProduct, price.Body.str("product")); product != nil {
-		name = product.Body.str("name")
-	}
 	amount := price.Body.int("unit_amount") * quantity
 	return object{
 		"id": id, "object": "item", "amount_discount": int64(0), "amount_subtotal": amount, "amount_tax": int64(0),
-		"amount_total": amount, "currency": price.Body["currency"], "description": name, "price": price.shown(), "quantity": quantity,
+		"amount_total": amount, "currency": price.Body["currency"], "description": x.productName(price.Body), "price": price.shown(), "quantity": quantity,
 	}, nil
 }
 

@@ -13,7 +13,8 @@ func currencyDigits(code string) (uint8, bool) {
 	return currency.GetDigits(strings.ToUpper(code))
 }
 
-// formatMoney writes minor units for people, as the portal does: "US$ 250.00", "€ 1,890.00", "¥ 500".
+// formatMoney writes minor units for people, as the portal does: "US$ 250.00", "€ 1,890.00", "¥ 500",
+// "−US$ 5.00".
 func formatMoney(minor int64, code string) string {
 	upper := strings.ToUpper(code)
 	amount, err := currency.NewAmountFromInt64(minor, upper)
@@ -29,7 +30,11 @@ func formatMoney(minor int64, code string) string {
 	case upper == "USD": // other countries have dollars too
 		symbol = "US$"
 	}
-	return symbol + "\u00a0" + strings.TrimSpace(f.Format(amount))
+	sign := ""
+	if minor < 0 {
+		sign = "\u2212"
+	}
+	return sign + symbol + "\u00a0" + strings.TrimLeft(strings.TrimSpace(f.Format(amount)), "-")
 }
 
 // minimumCharge is the least that Stripe charges in a currency, in minor

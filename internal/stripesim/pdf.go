@@ -73,7 +73,7 @@ func (p *pdf) bytes() []byte {
 }
 
 // winAnsi are the characters used here that WinAnsi has elsewhere than Unicode.
-var winAnsi = map[rune]byte{'€': 0x80, '‘': 0x91, '’': 0x92, '“': 0x93, '”': 0x94, '–': 0x96, '—': 0x97}
+var winAnsi = map[rune]byte{'€': 0x80, '‘': 0x91, '’': 0x92, '“': 0x93, '”': 0x94, '–': 0x96, '—': 0x97, '−': '-'}
 
 // pdfString escapes a text for a PDF string.
 func pdfString(s string) string {

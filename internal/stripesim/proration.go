@@ -15,10 +15,7 @@ func (x *tx) prorations(sub *record, before object, old []object, charge bool) (
 	add := func(it object, sign int64, format string) error {
 		price, quantity := it.sub("price").clone(), it.int("quantity")
 		amount := sign * roundedShare(price.int("unit_amount")*quantity, left, whole)
-		name := "Subscription"
-		if product := x.find(kindProduct, price.str("product")); product != nil {
-			name = product.Body.str("name")
-		}
+		name := x.productName(price)
 		line, err := x.newLine(price, quantity, amount, object{
 			"description": fmt.Sprintf(format, name, day(now)), "period": object{"start": now, "end": end}, "proration": true,
 			"subscription": sub.Body["id"], "subscription_item": it["id"],

@@ -181,11 +181,7 @@ func (x *tx) billNext(sub *record) error {
 
 // periodText describes a line as Stripe does: 2 × Hosted pool (at US$ 15.00 / month).
 func (x *tx) periodText(price object, quantity int64) string {
-	name := "Subscription"
-	if product := x.find(kindProduct, price.str("product")); product != nil {
-		name = product.Body.str("name")
-	}
-	return fmt.Sprintf("%d × %s (at %s / %s)", quantity, name, formatMoney(price.int("unit_amount"), price.str("currency")), every(price.sub("recurring")))
+	return fmt.Sprintf("%d × %s (at %s / %s)", quantity, x.productName(price), formatMoney(price.int("unit_amount"), price.str("currency")), every(price.sub("recurring")))
 }
 
 // every is a billing interval in words: month, 3 months.
