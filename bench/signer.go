@@ -114,8 +114,11 @@ func serveSigner(ctx context.Context, dir string, stdin io.Reader, stdout io.Wri
 	if err != nil {
 		return err
 	}
-	socket := server.Socket{Path: filepath.Join(dir, socketName), GroupID: -1}
-	return server.Serve(untilEOF(ctx, stdin), socket, issuer.Handler(), slog.New(slog.DiscardHandler), func() { fmt.Fprint(stdout, ready) })
+	listener, err := server.Listen(server.Socket{Path: filepath.Join(dir, socketName), GroupID: -1})
+	if err != nil {
+		return err
+	}
+	return listener.Serve(untilEOF(ctx, stdin), issuer.Handler(), slog.New(slog.DiscardHandler), func() { fmt.Fprint(stdout, ready) })
 }
 
 // found makes a trust bundle whose caps nothing here reaches, and the key that it names.

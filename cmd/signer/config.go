@@ -102,22 +102,24 @@ func (c *config) validate() error {
 	} else {
 		bad(mode&^0o770 != 0, "socket_mode lets everybody in")
 	}
-	if _, err := c.groupID(); err != nil {
-		list = append(list, err)
-	}
 	return errors.Join(list...)
 }
 
-// resolve makes paths relative to the configuration's folder.
-func (c *config) resolve(dir string) {
-	paths := []*string{&c.Socket, &c.Store, &c.Trust, &c.LegacyKeysFile, &c.LogKeyFile, &c.PassphraseFile}
+// reloaded lists the files that a reload reads; some may not be named.
+func (c *config) reloaded() []*string {
+	paths := []*string{&c.Trust, &c.LegacyKeysFile, &c.PassphraseFile}
 	for i := range c.Keys {
 		paths = append(paths, &c.Keys[i].PrivateKeyFile)
 	}
 	for i := range c.WebhookSecrets {
 		paths = append(paths, &c.WebhookSecrets[i].File)
 	}
-	for _, p := range paths {
+	return paths
+}
+
+// resolve makes paths relative to the configuration's folder.
+func (c *config) resolve(dir string) {
+	for _, p := range append(c.reloaded(), &c.Socket, &c.Store, &c.LogKeyFile) {
 		if *p != "" && !filepath.IsAbs(*p) && !strings.HasPrefix(*p, keys.CredentialPrefix) {
 			*p = filepath.Join(dir, *p)
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 
+	"github.com/metrum-ai/licensing-portal/internal/signer/keys"
 	"github.com/metrum-ai/licensing-portal/internal/signer/log"
 	"github.com/metrum-ai/licensing-portal/internal/signer/server"
 )
@@ -57,6 +58,22 @@ func (c *config) load() (server.Config, error) {
 	legacy, legacyErr := c.loadLegacyKeys()
 	return server.Config{Bundle: bundle, BundleBytes: raw, Keys: set, LegacyKeys: legacy, Verifier: verifier},
 		errors.Join(keysErr, secretsErr, legacyErr)
+}
+
+// reach is what the signer touches once it runs: what a reload reads, and the socket, which it removes in the end.
+func (r *running) reach() (server.Reach, error) {
+	reach := server.Reach{Read: []string{r.path}, Remove: []string{r.config.Socket}}
+	for _, file := range r.config.reloaded() {
+		if *file == "" {
+			continue
+		}
+		path, err := keys.PrivatePath(*file)
+		if err != nil {
+			return reach, err
+		}
+		reach.Read = append(reach.Read, path)
+	}
+	return reach, nil
 }
 
 // admit holds what was loaded against what the log remembers, and makes an issuer of it.

@@ -42,10 +42,24 @@ func (r *running) serve(ctx context.Context, hangup <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
+	reach, err := r.reach()
+	if err != nil {
+		return err
+	}
+	listener, err := server.Listen(socket)
+	if err != nil {
+		return err
+	}
+	landlock, err := server.Confine(reach)
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	r.current.Confined(landlock)
 	background, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() { r.reloadAt(background, hangup) })
-	err = server.Serve(ctx, socket, r.current.Handler(), r.logger, func() {
+	err = listener.Serve(ctx, r.current.Handler(), r.logger, func() {
 		r.report("signer answers")
 		// A full check takes a second per million records, so it runs while the signer answers already.
 		beside.Go(func() {
@@ -64,7 +78,7 @@ func (r *running) serve(ctx context.Context, hangup <-chan os.Signal) error {
 func (r *running) report(message string) {
 	status := r.current.Issuer().Status()
 	r.logger.Info(message, "ready", status.Ready, "problem", status.Problem, "log_size", status.LogSize,
-		"trust_version", status.TrustVersion, "mode", status.Mode)
+		"trust_version", status.TrustVersion, "mode", status.Mode, "landlock", status.Landlock)
 }
 
 // logFlags reads what the log's verbs take.

@@ -129,7 +129,11 @@ func serve(branch string, size int) error {
 	if err != nil {
 		return err
 	}
-	err = server.Serve(ctx, server.Socket{Path: "s", Mode: 0o600, GroupID: -1}, issuer.Handler(), slog.New(slog.DiscardHandler), func() {})
+	listener, err := server.Listen(server.Socket{Path: "s", Mode: 0o600, GroupID: -1})
+	if err != nil {
+		return err
+	}
+	err = listener.Serve(ctx, issuer.Handler(), slog.New(slog.DiscardHandler), func() {})
 	return errors.Join(err, opened.Close())
 }
 

@@ -137,10 +137,12 @@ func (w *world) openLog() *signerlog.Log {
 func (w *world) signerUp() {
 	w.t.Helper()
 	path := filepath.Join(w.dir, "s")
+	listener, err := server.Listen(server.Socket{Path: path, GroupID: -1})
+	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- server.Serve(ctx, server.Socket{Path: path, GroupID: -1}, w.issuer.Handler(), w.log, func() { close(ready) })
+		done <- listener.Serve(ctx, w.issuer.Handler(), w.log, func() { close(ready) })
 	}()
 	select {
 	case <-ready:

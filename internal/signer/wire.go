@@ -133,6 +133,7 @@ type Status struct {
 	SigningKeyID string    `json:"signing_key_id"`
 	StartedAt    time.Time `json:"started_at"`
 	Problem      string    `json:"problem,omitempty"`
+	Landlock     string    `json:"landlock,omitempty"` // whether the kernel confines the process: "enforced, ABI 7"
 	Keys         []KeyUse  `json:"keys"`
 }
 

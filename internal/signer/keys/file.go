@@ -22,13 +22,9 @@ const CredentialPrefix = "credential:"
 // anyone but its owner may read. A credential may also be root's: systemd lets the service's user read it by an access
 // list, which shows as a mode of 0440.
 func ReadPrivate(path string) ([]byte, error) {
-	opened, credential := path, false
-	if name, ok := strings.CutPrefix(path, CredentialPrefix); ok {
-		dir := os.Getenv("CREDENTIALS_DIRECTORY")
-		if dir == "" || name == "" || name != filepath.Base(name) {
-			return nil, fmt.Errorf("%s: the service manager gives no such credential", path)
-		}
-		opened, credential = filepath.Join(dir, name), true
+	opened, err := PrivatePath(path)
+	if err != nil {
+		return nil, err
 	}
 	f, err := os.OpenFile(opened, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if err != nil {
@@ -39,7 +35,7 @@ func ReadPrivate(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkAccess(info, credential); err != nil {
+	if err := checkAccess(info, opened != path); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxBytes))
@@ -47,6 +43,19 @@ func ReadPrivate(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return text, nil
+}
+
+// PrivatePath is the file that ReadPrivate opens: the path itself, or where the service manager put the credential it names.
+func PrivatePath(path string) (string, error) {
+	name, ok := strings.CutPrefix(path, CredentialPrefix)
+	if !ok {
+		return path, nil
+	}
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	if dir == "" || name == "" || name != filepath.Base(name) {
+		return "", fmt.Errorf("%s: the service manager gives no such credential", path)
+	}
+	return filepath.Join(dir, name), nil
 }
 
 func checkAccess(info os.FileInfo, credential bool) error {

@@ -21,10 +21,12 @@ func (c *Current) Issuer() *Issuer { return c.in.Load() }
 
 // Replace puts another issuer in force, which must have the same log and clock and serve nothing yet.
 func (c *Current) Replace(next *Issuer) {
-	before := c.Issuer()
-	next.started, next.revoking = before.started, before.revoking
+	next.process = c.Issuer().process
 	c.in.Store(next)
 }
+
+// Confined says what Confine made of this process, before anything is served.
+func (c *Current) Confined(landlock string) { c.Issuer().landlock = landlock }
 
 // Handler returns the signer's verbs. Callers are told apart by the connection (see Serve), not here.
 func (c *Current) Handler() http.Handler {

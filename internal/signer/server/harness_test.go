@@ -146,10 +146,14 @@ func (w *world) serve() *world {
 	if err := w.assemble(); err != nil {
 		w.t.Fatal(err)
 	}
+	listener, err := Listen(Socket{Path: filepath.Join(w.dir, "s"), GroupID: -1})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- Serve(ctx, Socket{Path: filepath.Join(w.dir, "s"), GroupID: -1}, w.issuer.Handler(), w.logger, func() { close(ready) })
+		done <- listener.Serve(ctx, w.issuer.Handler(), w.logger, func() { close(ready) })
 	}()
 	select {
 	case <-ready:

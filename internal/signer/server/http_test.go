@@ -137,7 +137,7 @@ func TestASecondSignerRefusesToStart(t *testing.T) {
 	if _, err := log.Open(w.logConfig()); !errors.Is(err, log.ErrInUse) {
 		t.Errorf("same store: %v", err)
 	}
-	err := Serve(t.Context(), Socket{Path: filepath.Join(w.dir, "s"), GroupID: -1}, w.issuer.Handler(), w.logger, func() { t.Error("answers") })
+	_, err := Listen(Socket{Path: filepath.Join(w.dir, "s"), GroupID: -1})
 	if !errors.Is(err, errSocketInUse) {
 		t.Errorf("same socket: %v", err)
 	}
@@ -165,7 +165,7 @@ func TestASocketLeftByAKilledSignerIsReplacedAndAFileIsNot(t *testing.T) {
 	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Serve(t.Context(), Socket{Path: file, GroupID: -1}, w.issuer.Handler(), w.logger, func() {}); err == nil {
+	if _, err := Listen(Socket{Path: file, GroupID: -1}); err == nil {
 		t.Error("replaced a file")
 	}
 	if text, _ := os.ReadFile(file); string(text) != "mine" {

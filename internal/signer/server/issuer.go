@@ -70,8 +70,14 @@ type Issuer struct {
 	everyKey *license.KeyRing            // reads bases under any key that the bundle names, whatever became of it
 	own      map[string]*license.KeyRing // verifies what a key of the bundle just signed, by key ID
 	verbs    http.Handler
+	*process
+}
+
+// process is what the issuers of one process share, so that it outlives a reload.
+type process struct {
 	started  time.Time
-	revoking *sync.Mutex // a revocation decides on what the one before left; issuers of one log share it
+	revoking sync.Mutex // a revocation decides on what the one before left
+	landlock string     // see Confine
 }
 
 // New returns an issuer; it refuses a configuration that lacks something.
@@ -93,7 +99,7 @@ func New(c Config) (*Issuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signer: legacy keys: %w", err)
 	}
-	i := &Issuer{config: c, bases: bases, own: map[string]*license.KeyRing{}, started: c.Clock.Now(), revoking: new(sync.Mutex)}
+	i := &Issuer{config: c, bases: bases, own: map[string]*license.KeyRing{}, process: &process{started: c.Clock.Now()}}
 	var every []license.Key
 	for _, k := range c.Bundle.Keys {
 		public, err := k.Public()
@@ -125,7 +131,7 @@ func (i *Issuer) Status() signer.Status {
 	now := i.config.Clock.Now()
 	s := signer.Status{
 		TrustVersion: i.config.Bundle.Version, LogSize: i.config.Log.Size(), Mode: i.mode(), UID: os.Getuid(),
-		StartedAt: i.started.UTC().Truncate(time.Second),
+		StartedAt: i.started.UTC().Truncate(time.Second), Landlock: i.landlock,
 	}
 	var err error
 	s.Keys, err = i.keyUse(now)
