@@ -128,6 +128,37 @@ func TestFlagsEndWithTheText(t *testing.T) {
 	}
 }
 
+// A file may be as large as the bound says, and not a byte larger.
+func TestLargestFileIsWrittenAndRead(t *testing.T) {
+	t.Parallel()
+	p := vectorPayload(t)
+	fill := func(n int) ([]byte, error) {
+		p.Notes = strings.Repeat("n", n)
+		canonical, err := p.Canonical()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Encode(p, ed25519.Sign(vectorSigner(t), canonical))
+	}
+	file, err := fill(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := MaxFileSize - len(file) + 1
+	if file, err = fill(most); err != nil || len(file) != MaxFileSize {
+		t.Fatalf("%d bytes, %v", len(file), err)
+	}
+	if _, err := Read(file, vectorRing(t), vectorNow); err != nil {
+		t.Error(err)
+	}
+	if _, err := fill(most + 1); CodeOf(err) != CodeInvalid || err == nil {
+		t.Errorf("a byte more: %v", err)
+	}
+	if _, err := Read(append(file, '\n'), vectorRing(t), vectorNow); CodeOf(err) != CodeInvalid || err == nil {
+		t.Errorf("a line break more: %v", err)
+	}
+}
+
 func TestTimesOfNoClockAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"202:-01-01T00:00:00Z", "2026-0:-01T00:00:00Z", "2026-01-01T00:00:60Z", "2026-01-01T00:60:00Z",

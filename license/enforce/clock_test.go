@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -54,6 +55,34 @@ func TestNothingCoversAClockThatIsSetBack(t *testing.T) {
 	r.want(license.CodeExpired, "")
 	r.at(29 * day) // an expired license does not come back with the clock
 	r.want(license.CodeClockRollback, "")
+}
+
+// A clock that ran ahead leaves its mark on disk. Without the state there is none.
+func TestClockThatRanAheadIsOvercomeWithoutItsStateAlone(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, withState)
+	r.install(r.issue("lic_1", nil))
+	r.at(20 * day)
+	r.Recheck()
+	r.at(day)
+	r.want(license.CodeClockRollback, "2026-12-21T00:00:00Z")
+	r.restart(true)
+	r.want(license.CodeClockRollback, "2026-12-21T00:00:00Z")
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	newest, other := r.copies()
+	for _, path := range []string{newest, other} {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.log.Reset()
+	r.start()
+	r.want(license.CodeValid, "")
+	if !containsOnce(r.log.String(), "license state created") {
+		t.Errorf("nobody is told:\n%s", r.log)
+	}
 }
 
 // The floor on disk lags half a minute at most, also where nothing but the time changes.
