@@ -23,28 +23,6 @@ func (p program) migrate(ctx context.Context, args []string) error {
 	return postgres.Migrate(ctx, c.DatabaseURL.Reveal())
 }
 
-func (p program) catalog(ctx context.Context, args []string) error {
-	if len(args) != 1 || args[0] != "push" {
-		return fmt.Errorf("%w: the command is catalog push", errUsage)
-	}
-	a, err := p.open(ctx, config.Signer|config.Stripe)
-	if err != nil {
-		return err
-	}
-	bundle, err := a.catalog.Bundle(ctx)
-	if err != nil {
-		return err
-	}
-	if err := a.config.CheckMode(bundle.Stripe.Livemode); err != nil {
-		return err
-	}
-	changes, err := a.stripe.PushCatalog(ctx, bundle.Templates)
-	for _, c := range changes {
-		fmt.Fprintf(p.stdout, "%-9s %-8s %s\n", c.Action, c.Object, c.Name)
-	}
-	return err
-}
-
 // noMail stands where a command must not send any.
 type noMail struct{}
 

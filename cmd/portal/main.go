@@ -22,7 +22,9 @@ const usage = `usage: portal COMMAND
   worker                 work the jobs: evaluate, issue, mail, reconcile
   migrate                bring the database to this binary's schema
   reconcile              compare open orders with Stripe once, and count the gaps
-  catalog push           make the signer's packages and prices at Stripe
+  catalog plan|push|status [-webhook URL] [-secret-file FILE]
+                         compare packages, prices and the webhook endpoint at Stripe with the trust bundle; push mends
+                         what differs and writes a new endpoint's secret for the signer, status fails where something does
   staff review           list the orders in review
   staff review release ORDER -by NAME -note TEXT
                          let an order go on in spite of its reasons

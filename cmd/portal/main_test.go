@@ -154,7 +154,9 @@ func TestWrongUseSaysWhatIsRight(t *testing.T) {
 	t.Parallel()
 	p := &place{t: t, env: map[string]string{}}
 	for _, args := range [][]string{
-		{}, {"sell"}, {"serve", "now"}, {"catalog"}, {"catalog", "pull"}, {"staff"}, {"staff", "review", "forget"},
+		{}, {"sell"}, {"serve", "now"}, {"catalog"}, {"catalog", "pull"}, {"catalog", "push", "now"},
+		{"catalog", "push", "-webhook", "https://portal.example/webhooks/stripe"}, {"catalog", "push", "-secret-file", "s"},
+		{"catalog", "plan", "-webhook", "http://portal.example/webhooks/stripe"}, {"staff"}, {"staff", "review", "forget"},
 		{"staff", "review", "release"}, {"staff", "review", "release", "-by", "Ada"}, {"staff", "review", "close", "ord_1", "-why", "x"},
 		{"staff", "review", "close", "ord_1", "-by", "Ada", "-note", "x", "more"},
 	} {
@@ -186,12 +188,28 @@ func TestTheCommandsWorkOnAFreshPlace(t *testing.T) {
 	p := newPlace(t)
 	p.mustRun("migrate")
 	p.mustRun("migrate")
+	if out, err := p.run("catalog", "status"); err == nil || errors.Is(err, errUsage) || !strings.Contains(out, "created   price            credit-pack-5m.v1") {
+		t.Errorf("catalog status before the push: %v, %s", err, out)
+	}
+	if out := p.mustRun("catalog", "plan"); !strings.Contains(out, "created   price            credit-pack-5m.v1") {
+		t.Errorf("catalog plan: %s", out)
+	}
 	if out := p.mustRun("catalog", "push"); !strings.Contains(out, "credit-pack-5m.v1") || !strings.Contains(out, "created") {
 		t.Errorf("catalog push: %s", out)
 	}
 	if out := p.mustRun("catalog", "push"); strings.Contains(out, "created") {
 		t.Errorf("a second push: %s", out)
 	}
+	secret := filepath.Join(t.TempDir(), "webhook.secret")
+	webhook := []string{"-webhook", "https://portal.example/webhooks/stripe"}
+	if out, err := p.run(append([]string{"catalog", "status"}, webhook...)...); err == nil || !strings.Contains(out, "created   webhook endpoint") {
+		t.Errorf("catalog status without an endpoint: %v, %s", err, out)
+	}
+	p.mustRun(append([]string{"catalog", "push", "-secret-file", secret}, webhook...)...)
+	if text, err := os.ReadFile(secret); err != nil || !strings.HasPrefix(string(text), "whsec_") {
+		t.Errorf("the endpoint's secret: %v", err)
+	}
+	p.mustRun(append([]string{"catalog", "status"}, webhook...)...)
 	if out := p.mustRun("restore"); !strings.Contains(out, "read 0 licenses") {
 		t.Errorf("restore: %s", out)
 	}

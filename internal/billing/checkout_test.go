@@ -268,7 +268,7 @@ func waitFor(t *testing.T, what func() bool) {
 func TestPushingTheCatalogTwiceChangesNothing(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	first, err := h.client.PushCatalog(t.Context(), catalog.Launch())
+	first, err := h.client.PushCatalog(t.Context(), catalog.Launch(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func TestPushingTheCatalogTwiceChangesNothing(t *testing.T) {
 	if count[billing.Created] != 14 || count[billing.Skipped] != 1 || len(first) != 15 {
 		t.Errorf("first push: %v", first)
 	}
-	second, err := h.client.PushCatalog(t.Context(), catalog.Launch())
+	second, err := h.client.PushCatalog(t.Context(), catalog.Launch(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,14 +315,14 @@ func TestANewVersionRenamesTheProductAndKeepsTheOldPrice(t *testing.T) {
 	closed := time.Now()
 	v1.ClosedAt = &closed
 	v2.Version, v2.Name, v2.Price.UnitAmount = 2, "Credit pack, five million", 300_00
-	changes, err := h.client.PushCatalog(t.Context(), []catalog.Template{v1, v2})
+	changes, err := h.client.PushCatalog(t.Context(), []catalog.Template{v1, v2}, time.Now())
 	want := []billing.Change{{"product", "prod_credit-pack-5m", billing.Updated}, {"price", "credit-pack-5m.v1", billing.Unchanged}, {"price", "credit-pack-5m.v2", billing.Created}}
 	if err != nil || len(changes) != 3 || changes[0] != want[0] || changes[1] != want[1] || changes[2] != want[2] {
 		t.Errorf("%v, %v; want %v", changes, err, want)
 	}
 	v0 := v1
 	v0.Version = 7
-	if changes, err := h.client.PushCatalog(t.Context(), []catalog.Template{v0}); err != nil || changes[1].Action != billing.Skipped {
+	if changes, err := h.client.PushCatalog(t.Context(), []catalog.Template{v0}, time.Now()); err != nil || changes[1].Action != billing.Skipped {
 		t.Errorf("a closed template without a price: %v, %v", changes, err)
 	}
 }
@@ -335,7 +335,7 @@ func TestDriftIsToldForEveryPriceAndNothingIsOverwritten(t *testing.T) {
 	amount.Price.UnitAmount++
 	interval.Price.Interval = catalog.Yearly
 	currency.Price.Currency = "EUR"
-	changes, err := h.client.PushCatalog(t.Context(), []catalog.Template{amount, interval, currency, fine})
+	changes, err := h.client.PushCatalog(t.Context(), []catalog.Template{amount, interval, currency, fine}, time.Now())
 	for _, want := range []string{"credit-pack-5m.v1: amount is 25000, not 25001", "hosted-instance-monthly.v1: interval", "pilot-30d.v1: currency is USD, not EUR"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v lacks %q", err, want)

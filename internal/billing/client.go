@@ -20,6 +20,7 @@ import (
 	"github.com/stripe/stripe-go/v76/event"
 	"github.com/stripe/stripe-go/v76/price"
 	"github.com/stripe/stripe-go/v76/product"
+	"github.com/stripe/stripe-go/v76/webhookendpoint"
 )
 
 const (
@@ -40,13 +41,14 @@ type Config struct {
 
 // Client speaks to one Stripe account. It is safe for concurrent use.
 type Client struct {
-	backend  stripe.Backend
-	key      string
-	sessions session.Client
-	prices   price.Client
-	products product.Client
-	events   event.Client
-	log      *slog.Logger
+	backend   stripe.Backend
+	key       string
+	sessions  session.Client
+	prices    price.Client
+	products  product.Client
+	events    event.Client
+	endpoints webhookendpoint.Client
+	log       *slog.Logger
 }
 
 // New makes a Client. It errors with everything that is wrong at once and connects to nothing yet.
@@ -81,10 +83,11 @@ func New(c Config) (*Client, error) {
 	})
 	return &Client{
 		backend: backends.API, key: c.Key, log: c.Logger,
-		sessions: session.Client{B: backends.API, Key: c.Key},
-		prices:   price.Client{B: backends.API, Key: c.Key},
-		products: product.Client{B: backends.API, Key: c.Key},
-		events:   event.Client{B: backends.API, Key: c.Key},
+		sessions:  session.Client{B: backends.API, Key: c.Key},
+		prices:    price.Client{B: backends.API, Key: c.Key},
+		products:  product.Client{B: backends.API, Key: c.Key},
+		events:    event.Client{B: backends.API, Key: c.Key},
+		endpoints: webhookendpoint.Client{B: backends.API, Key: c.Key},
 	}, nil
 }
 

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -132,6 +134,26 @@ func (h *harness) control(path string, in any) {
 	}
 }
 
+// api calls the stand-in as another client of the account would.
+func (h *harness) api(path string, form url.Values) {
+	h.t.Helper()
+	r, err := http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+testKey)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		answer, _ := io.ReadAll(response.Body)
+		h.t.Fatalf("%s: %d %s", path, response.StatusCode, answer)
+	}
+}
+
 func (h *harness) pay(sessionID, method string) {
 	h.t.Helper()
 	h.control("/_sim/sessions/"+sessionID+"/pay", map[string]any{"method": method, "email": "buyer@lumen.example"})
@@ -139,7 +161,7 @@ func (h *harness) pay(sessionID, method string) {
 
 func (h *harness) push() {
 	h.t.Helper()
-	if _, err := h.client.PushCatalog(h.t.Context(), catalog.Launch()); err != nil {
+	if _, err := h.client.PushCatalog(h.t.Context(), catalog.Launch(), time.Now()); err != nil {
 		h.t.Fatal(err)
 	}
 }

@@ -191,7 +191,7 @@ func (w *world) startStripe() {
 	})
 	w.stripe, err = billing.New(billing.Config{Key: stripeKey, URL: w.simURL, Timeout: 5 * time.Second})
 	w.must(err)
-	_, err = w.stripe.PushCatalog(w.t.Context(), w.bundle.Templates)
+	_, err = w.stripe.PushCatalog(w.t.Context(), w.bundle.Templates, time.Now())
 	w.must(err)
 }
 
