@@ -7,6 +7,7 @@ import (
 
 	"github.com/metrum-ai/licensing-portal/internal/account"
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+	"github.com/metrum-ai/licensing-portal/internal/passkey"
 	"github.com/metrum-ai/licensing-portal/internal/trust"
 )
 
@@ -70,6 +71,14 @@ type Links interface {
 	// PeekLink tells what a link hands out and changes nothing; the link may be expired or revoked. DownloadByLink errors then.
 	PeekLink(ctx context.Context, token string) (fulfillment.Link, fulfillment.License, error)
 	DownloadByLink(ctx context.Context, token string) (fulfillment.License, error)
+}
+
+// Enrollment lets staff make passkeys. Errors: token.ErrUnknown, token.ErrExpired, passkey.ErrOrigin, passkey.ErrRefused.
+type Enrollment interface {
+	// Open tells what an invitation is for, also of one that expired, and changes nothing.
+	Open(ctx context.Context, token string) (passkey.Invitation, error)
+	// Enroll verifies a passkey's registration and answers its record; nothing is stored.
+	Enroll(ctx context.Context, token string, response []byte) (trust.Approver, error)
 }
 
 // Inbox takes Stripe's webhooks. Errors: ErrSignatureInvalid, ErrUnavailable (answer 503).

@@ -68,6 +68,9 @@ func (s *server) publicRoutes(r chi.Router) {
 
 	s.get(r, "/d/{token}", s.handOut)
 	r.Post("/d/{token}", s.page(s.handOutFile))
+
+	s.get(r, "/staff/enroll/{token}", s.enroll)
+	r.Post("/staff/enroll/{token}", s.page(s.enrolled))
 }
 
 func (s *server) userRoutes(r chi.Router) {

@@ -48,6 +48,8 @@ func expectations(s *site) map[string]expectation {
 		"POST /sign-out":                               {"/sign-out", 303, 303, 303, 303},
 		"GET /d/{token}":                               {"/d/" + fake.LiveToken, 200, 200, 200, 200},
 		"POST /d/{token}":                              {"/d/" + fake.LiveToken, 200, 200, 200, 200},
+		"GET /staff/enroll/{token}":                    {"/staff/enroll/" + fake.EnrollToken, 200, 200, 200, 200},
+		"POST /staff/enroll/{token}":                   {"/staff/enroll/" + fake.EnrollToken, 400, 400, 400, 400},
 		"GET /checkout/{sku}":                          {"/checkout/pilot-30d", signIn, 200, 200, 200},
 		"POST /checkout/{sku}":                         {"/checkout/pilot-30d", signIn, 422, 422, 403},
 		"GET /checkout/review":                         {"/checkout/review?order=" + fake.OrderDraft, signIn, 200, 404, 200},

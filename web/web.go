@@ -25,6 +25,8 @@ type Config struct {
 	Inbox     Inbox
 	Health    Health
 
+	Enrollment Enrollment
+
 	SessionStore   scs.Store        // where sessions are kept; it is handed token hashes where the store hashes
 	CheckoutOrigin string           // origin of the hosted checkout, e.g. "https://checkout.stripe.com", for the policy's form-action
 	Contact        string           // e-mail address that pages tell customers to write to
@@ -54,6 +56,7 @@ func (c Config) validate() error {
 	missing("Links", c.Links == nil)
 	missing("Inbox", c.Inbox == nil)
 	missing("Health", c.Health == nil)
+	missing("Enrollment", c.Enrollment == nil)
 	missing("SessionStore", c.SessionStore == nil)
 	missing("CheckoutOrigin", c.CheckoutOrigin == "")
 	missing("Contact", c.Contact == "")

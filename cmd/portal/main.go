@@ -30,6 +30,8 @@ const usage = `usage: portal COMMAND
                          let an order go on in spite of its reasons
   staff review close ORDER -by NAME -note TEXT
                          cancel an order in review; notes are for staff alone
+  staff enroll -name NAME -role issuer|approver|finance
+                         print a link, good for an hour, where NAME makes a passkey
   restore                refill the database from the signer's log
   replay                 send the signer the evidence of licenses that its log lost
 

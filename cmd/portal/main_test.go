@@ -156,7 +156,8 @@ func TestWrongUseSaysWhatIsRight(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"sell"}, {"serve", "now"}, {"catalog"}, {"catalog", "pull"}, {"catalog", "push", "now"},
 		{"catalog", "push", "-webhook", "https://portal.example/webhooks/stripe"}, {"catalog", "push", "-secret-file", "s"},
-		{"catalog", "plan", "-webhook", "http://portal.example/webhooks/stripe"}, {"staff"}, {"staff", "review", "forget"},
+		{"catalog", "plan", "-webhook", "http://portal.example/webhooks/stripe"}, {"staff"}, {"staff", "hire"}, {"staff", "review", "forget"},
+		{"staff", "enroll"}, {"staff", "enroll", "-name", "Ada"}, {"staff", "enroll", "-name", "Ada", "-role", "issuer", "more"},
 		{"staff", "review", "release"}, {"staff", "review", "release", "-by", "Ada"}, {"staff", "review", "close", "ord_1", "-why", "x"},
 		{"staff", "review", "close", "ord_1", "-by", "Ada", "-note", "x", "more"},
 	} {
@@ -260,6 +261,19 @@ func TestAKeyOfAnotherModeThanTheBundleIsRefused(t *testing.T) {
 		if _, err := p.run(args...); err == nil || !strings.Contains(err.Error(), "live key") {
 			t.Errorf("portal %v: %v", args, err)
 		}
+	}
+}
+
+func TestStaffAreInvitedToMakeAPasskey(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	out := p.mustRun("staff", "enroll", "-name", "Ada Lovelace", "-role", "approver")
+	address, rest, _ := strings.Cut(out, "\n")
+	if !strings.HasPrefix(address, "http://localhost:8080/staff/enroll/") || !strings.Contains(rest, "give it to Ada Lovelace alone") {
+		t.Errorf("staff enroll: %s", out)
+	}
+	if _, err := p.run("staff", "enroll", "-name", "Ada", "-role", "boss"); !errors.Is(err, errUsage) || !strings.Contains(err.Error(), "issuer, approver or finance") {
+		t.Errorf("as boss: %v", err)
 	}
 }
 

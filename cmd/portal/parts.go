@@ -16,6 +16,7 @@ import (
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
 	"github.com/metrum-ai/licensing-portal/internal/jobs"
 	"github.com/metrum-ai/licensing-portal/internal/mail"
+	"github.com/metrum-ai/licensing-portal/internal/passkey"
 	"github.com/metrum-ai/licensing-portal/internal/postgres"
 	"github.com/metrum-ai/licensing-portal/internal/signer"
 )
@@ -134,6 +135,12 @@ func (a *parts) fulfiller(m fulfillment.Mailer) (*fulfillment.Fulfiller, error) 
 	return fulfillment.NewFulfiller(fulfillment.FulfillerConfig{
 		Evaluations: a.store, Issuances: a.store, Mails: a.store, Reconciles: a.store, Stripe: a.stripe, Signer: a.signer,
 		Catalog: a.catalog, Mailer: m, Now: time.Now, Log: a.log,
+	})
+}
+
+func (a *parts) enrollment() (*passkey.Enrollment, error) {
+	return passkey.NewEnrollment(passkey.EnrollmentConfig{
+		Catalog: a.catalog, PublicURL: a.config.PublicURL, Secret: []byte(a.config.Secret.Reveal()), Now: time.Now,
 	})
 }
 

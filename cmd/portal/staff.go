@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,10 +17,14 @@ import (
 )
 
 func (p program) staff(ctx context.Context, args []string) error {
-	if len(args) == 0 || args[0] != "review" {
-		return fmt.Errorf("%w: the command is staff review", errUsage)
+	commands := map[string]func(context.Context, []string) error{"review": p.staffReview, "enroll": p.staffEnroll}
+	if len(args) == 0 || commands[args[0]] == nil {
+		return fmt.Errorf("%w: staff is followed by %s", errUsage, strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
 	}
-	args = args[1:]
+	return commands[args[0]](ctx, args[1:])
+}
+
+func (p program) staffReview(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] != "release" && args[0] != "close" {
 		return fmt.Errorf("%w: staff review knows release and close, not %q", errUsage, args[0])
 	}

@@ -32,6 +32,8 @@ const (
 	chi    = "github.com/go-chi/chi/..."
 	templ  = "github.com/a-h/templ/..."
 	river  = "github.com/riverqueue/..."
+	// webauthn gives the portal a second opinion; the signer has its own.
+	webauthn = "github.com/go-webauthn/..."
 )
 
 // portal is what the signer must not link: all that belongs to the portal, the
@@ -39,7 +41,7 @@ const (
 var portal = []string{
 	"cmd/portal/...", "cmd/demo/...", "internal/postgres/...", "internal/localpg", "internal/billing/...",
 	"internal/stripesim/...", "internal/account/...", "internal/jobs/...", "internal/mail/...",
-	"internal/fulfillment/...", "web/...", "migrations",
+	"internal/fulfillment/...", "internal/passkey", "internal/token", "web/...", "migrations",
 }
 
 // engines are what pages and pure packages must not know.
@@ -55,7 +57,7 @@ var rules = []rule{{
 }, {
 	name:      "the signer links nothing of the portal",
 	of:        []string{"cmd/signer/..."},
-	check:     linksNone(slices.Concat(portal, []string{pgx, stripe, chi, templ, river})),
+	check:     linksNone(slices.Concat(portal, []string{pgx, stripe, chi, templ, river, webauthn})),
 	plantPath: "internal/signer/server/planted.go",
 	plant:     `package server; import _ "github.com/metrum-ai/licensing-portal/internal/fulfillment"`,
 }, {
@@ -91,6 +93,12 @@ var rules = []rule{{
 	check:     importsNone([]string{stripe}),
 	plantPath: "internal/jobs/planted.go",
 	plant:     `package jobs; import _ "github.com/stripe/stripe-go/v76"`,
+}, {
+	name:      "go-webauthn in internal/passkey alone",
+	except:    []string{"internal/passkey"},
+	check:     importsNone([]string{webauthn}),
+	plantPath: "internal/approval/planted.go",
+	plant:     `package approval; import _ "github.com/go-webauthn/webauthn/protocol"`,
 }, {
 	name:      "Postgres in internal/postgres, with the job queue on its pool and the wiring",
 	except:    []string{"internal/postgres/...", "internal/localpg", "internal/jobs", "cmd/portal", "migrations", "bench/..."},

@@ -50,6 +50,7 @@ const (
 	Mail                      // SMTP_URL, MAIL_FROM, PORTAL_PUBLIC_URL
 	Accounts                  // PORTAL_SECRET_FILE, SIGN_INS_*
 	Jobs                      // JOB_*, RECONCILE_INTERVAL, SHUTDOWN_TIMEOUT
+	Links                     // PORTAL_PUBLIC_URL, PORTAL_SECRET_FILE
 
 	Serve  = Database | Web | Signer | Stripe | Accounts | Jobs
 	Worker = Database | Signer | Stripe | Mail | Accounts | Jobs
@@ -64,7 +65,7 @@ func Load(getenv func(string) string, parts Part) (Config, error) {
 	if parts&Database != 0 {
 		c.DatabaseURL = r.databaseURL()
 	}
-	if parts&(Web|Mail) != 0 {
+	if parts&(Web|Mail|Links) != 0 {
 		c.PublicURL = r.publicURL()
 	}
 	if parts&Web != 0 {
@@ -72,8 +73,10 @@ func Load(getenv func(string) string, parts Part) (Config, error) {
 		c.Contact = r.address("PORTAL_CONTACT")
 		c.TrustedProxies = r.prefixes("PORTAL_TRUSTED_PROXIES")
 	}
-	if parts&Accounts != 0 {
+	if parts&(Accounts|Links) != 0 {
 		c.Secret = r.portalSecret()
+	}
+	if parts&Accounts != 0 {
 		c.SignInsPerIP = r.number("SIGN_INS_PER_IP", 20, 1, 1_000_000)
 		c.SignInsPerAddress = r.number("SIGN_INS_PER_ADDRESS", 5, 1, 1_000_000)
 	}

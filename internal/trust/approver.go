@@ -68,14 +68,25 @@ func (a Approver) Public() (crypto.PublicKey, error) {
 	return key, nil
 }
 
-func (a Approver) check(demo bool) error {
-	id, err := base64.RawURLEncoding.Strict().DecodeString(a.CredentialID)
-	_, keyErr := a.Public()
+// CheckPerson validates who an entry is for, as a bundle that lists it does.
+func (a Approver) CheckPerson() error {
 	switch {
 	case !catalog.PlainText(a.Name, maxApproverName):
 		return fmt.Errorf("name is not plain text of 1 to %d bytes", maxApproverName)
 	case !slices.Contains(approverRoles, a.Role):
 		return errors.New("role is not issuer, approver or finance")
+	}
+	return nil
+}
+
+// Check validates an entry as a bundle that lists it does; demo says whether that is a demo's.
+func (a Approver) Check(demo bool) error {
+	id, err := base64.RawURLEncoding.Strict().DecodeString(a.CredentialID)
+	_, keyErr := a.Public()
+	personErr := a.CheckPerson()
+	switch {
+	case personErr != nil:
+		return personErr
 	case err != nil || len(id) == 0 || len(id) > maxCredentialID || strings.ContainsAny(a.CredentialID, "\r\n"):
 		return errors.New("credential_id is not base64url without padding")
 	case keyErr != nil:
@@ -93,7 +104,7 @@ func (b *Bundle) approverProblems() []error {
 		list = append(list, fmt.Errorf("approver %d: "+format, append([]any{i}, args...)...))
 	}
 	for i, a := range b.Approvers {
-		if err := a.check(b.Demo); err != nil {
+		if err := a.Check(b.Demo); err != nil {
 			bad(i, "%w", err)
 		}
 		for _, other := range b.Approvers[:i] {

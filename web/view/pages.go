@@ -9,6 +9,7 @@ import (
 	"github.com/metrum-ai/licensing-portal/internal/account"
 	"github.com/metrum-ai/licensing-portal/internal/catalog"
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+	"github.com/metrum-ai/licensing-portal/internal/passkey"
 	"github.com/metrum-ai/licensing-portal/internal/trust"
 	"github.com/metrum-ai/licensing-portal/license"
 )
@@ -21,6 +22,7 @@ type Chrome struct {
 	TestMode                                    bool
 	Scripts                                     bool // the page follows live
 	Copies                                      bool // the page has copy buttons
+	Passkeys                                    bool // the page asks for a passkey
 	RefreshSeconds                              int  // 0: never
 	Asset                                       func(name string) string
 	Now                                         time.Time
@@ -65,6 +67,15 @@ type (
 		Chrome
 		Status              int
 		Heading, Text, Todo string
+	}
+	// EnrollPage lets a member of staff make a passkey, or shows the record of one just made.
+	EnrollPage struct {
+		Chrome
+		Errors     Errors
+		Token      string
+		Invitation passkey.Invitation
+		Record     *trust.Approver
+		Gone       string // why the link leads nowhere, in a sentence
 	}
 	// HomePage is the overview of a member, or the way in.
 	HomePage struct {
