@@ -210,11 +210,12 @@ func (x *tx) receiptInvoice(r *record, intent *record) error {
 	if err != nil {
 		return err
 	}
-	customer := x.find(kindCustomer, r.Body.str("customer"))
-	fields := merge(object{
+	customer, data := x.find(kindCustomer, r.Body.str("customer")), creation.sub("invoice_data")
+	fields := object{
 		"currency": r.Body["currency"], "automatic_tax": object{"enabled": r.Body.sub("automatic_tax").flag("enabled")},
 		"payment_intent": intent.Body["id"], "charge": intent.Body["latest_charge"],
-	}, creation.sub("invoice_data"))
+		"description": data["description"], "footer": data["footer"], "metadata": data.sub("metadata").clone(),
+	}
 	inv, err := x.draftInvoice(customer, fields, lines)
 	if err != nil {
 		return err

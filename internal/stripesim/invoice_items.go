@@ -160,6 +160,27 @@ func (x *tx) addItems(inv *record, items []*record) error {
 	return x.tellInvoice(inv, before)
 }
 
+// itemize makes the invoice items behind a new invoice's own lines.
+func (x *tx) itemize(customer, inv *record) error {
+	for _, v := range inv.Private.list("lines") {
+		line := v.(object)
+		if line.str("type") != "invoiceitem" {
+			continue
+		}
+		item, err := x.newItem(customer, line.sub("price").clone(), line.int("quantity"), line.int("amount"), object{
+			"description": line["description"], "period": line["period"], "proration": line["proration"], "subscription": line["subscription"],
+		})
+		if err != nil {
+			return err
+		}
+		line["invoice_item"], item.Body["invoice"] = item.Body["id"], inv.Body["id"]
+		if err := x.emitSaved("invoiceitem.created", item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // takePending puts all that waits for the customer's next invoice onto a draft.
 func (x *tx) takePending(inv *record) error {
 	items := x.pendingItems(inv.Body.str("customer"), inv.Body.str("currency"))

@@ -90,6 +90,9 @@ func (x *tx) draftInvoice(customer *record, fields object, lines []any) (*record
 	if err := x.setInvoice(inv, fields); err != nil {
 		return nil, err
 	}
+	if err := x.itemize(customer, inv); err != nil {
+		return nil, err
+	}
 	if err := x.reckon(inv); err != nil {
 		return nil, err
 	}

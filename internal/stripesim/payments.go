@@ -33,7 +33,7 @@ func (x *tx) newIntent(fields, private object) (*record, error) {
 		"livemode": false, "metadata": object{}, "next_action": nil, "on_behalf_of": nil, "payment_method": nil,
 		"payment_method_configuration_details": nil, "payment_method_options": object{},
 		"payment_method_types": []any{"card"}, "processing": nil, "receipt_email": nil, "review": nil,
-		"setup_future_usage": nil, "shipping": nil, "source": nil, "statement_descriptor": nil, "statement_descriptor_suffix": nil,
+		"setup_future_usage": nil, "shipping": nil, "statement_descriptor": nil, "statement_descriptor_suffix": nil,
 		"status": "requires_payment_method", "transfer_data": nil, "transfer_group": nil,
 	}}
 	setFields(r.Body, fields)

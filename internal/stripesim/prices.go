@@ -60,7 +60,7 @@ func (x *tx) newPrice(p object) (object, error) {
 		"unit_amount_decimal": decimal(p.int("unit_amount")),
 	}
 	if r := p.sub("recurring"); r != nil {
-		full := merge(object{"aggregate_usage": nil, "interval_count": int64(1), "trial_period_days": nil, "usage_type": "licensed"}, r)
+		full := merge(object{"aggregate_usage": nil, "interval_count": int64(1), "usage_type": "licensed"}, r)
 		p["recurring"], body["type"] = full, "recurring"
 	}
 	return x.createObject(&record{Body: body}, p, "price.created")

@@ -9,7 +9,7 @@ func accountRoutes() []route {
 				"id": x.s.cfg.AccountID, "object": "account", "country": "US", "default_currency": "usd",
 				"email": "stand-in@stripesim.test", "type": "standard",
 				"charges_enabled": true, "payouts_enabled": false, "details_submitted": true,
-				"metadata": object{}, "settings": object{"dashboard": object{"display_name": "Stripe stand-in", "timezone": "Etc/UTC"}},
+				"metadata": object{},
 			}, nil
 		}},
 	}
@@ -27,7 +27,7 @@ func productRoutes() []route {
 	update := with(fields, schema{"default_price": text(255)})
 	list := with(pageParams(), schema{
 		"active": boolean(), "created": createdRange(), "ids": listOf(100, text(255)),
-		"shippable": boolean(), "url": text(2048), "type": oneOf("good", "service"),
+		"shippable": boolean(), "url": text(2048), "type": notHere(),
 	})
 	return []route{
 		{"POST", "/v1/products", create, createProduct},
@@ -69,10 +69,10 @@ func createProduct(x *tx, c *call) (object, error) {
 		return nil, invalid("resource_already_exists", "id", "Product already exists.")
 	}
 	body := object{
-		"id": id, "object": kindProduct, "active": true, "attributes": []any{}, "created": x.now.Unix(), "default_price": nil,
+		"id": id, "object": kindProduct, "active": true, "created": x.now.Unix(), "default_price": nil,
 		"description": nil, "features": []any{}, "images": []any{}, "livemode": false, "metadata": object{},
 		"name": nil, "package_dimensions": nil, "shippable": nil, "statement_descriptor": nil, "tax_code": nil,
-		"type": "service", "unit_label": nil, "updated": x.now.Unix(), "url": nil,
+		"unit_label": nil, "updated": x.now.Unix(), "url": nil,
 	}
 	return x.createObject(&record{Body: body}, p, "product.created")
 }
@@ -132,7 +132,7 @@ func listProducts(x *tx, c *call) (object, error) {
 	p := c.params
 	ids := setOf(p.strings("ids"))
 	return x.listObjects(kindProduct, "/v1/products", p, func(r *record) bool {
-		return matches(r.Body, p, "active", "shippable", "url", "type") && (!p.has("ids") || ids[r.Body.str("id")])
+		return matches(r.Body, p, "active", "shippable", "url") && (!p.has("ids") || ids[r.Body.str("id")])
 	})
 }
 

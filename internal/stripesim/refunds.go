@@ -67,7 +67,7 @@ func (x *tx) refund(charge *record, amount int64, reason string, meta object) (*
 	kind := b.sub("payment_method_details").str("type")
 	r := &record{Private: object{}, Body: object{
 		"id": id, "object": kindRefund, "amount": amount, "balance_transaction": nil, "charge": b["id"], "created": x.now.Unix(),
-		"currency": b["currency"], "destination_details": object{"type": kind, kind: refundDestination(kind)}, "metadata": object{},
+		"currency": b["currency"], "destination_details": refundDestination(kind), "metadata": object{},
 		"payment_intent": b["payment_intent"], "reason": nullable(reason), "receipt_number": nil, "source_transfer_reversal": nil,
 		"status": "succeeded", "transfer_reversal": nil,
 	}}
@@ -81,11 +81,18 @@ func (x *tx) refund(charge *record, amount int64, reason string, meta object) (*
 	return r, x.tellRefund(charge, r)
 }
 
+// refundDestination is where the money of a payment goes back to.
 func refundDestination(kind string) object {
-	if kind == "card" {
-		return object{"reference": nil, "reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}
+	switch kind {
+	case "card":
+		return object{"type": kind, kind: object{
+			"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund",
+		}}
+	case "customer_balance":
+		return object{"type": "customer_cash_balance", "customer_cash_balance": object{}}
 	}
-	return object{}
+	to := map[string]string{"us_bank_account": "us_bank_transfer", "sepa_debit": "eu_bank_transfer"}[kind]
+	return object{"type": to, to: object{"reference": nil, "reference_status": "pending"}}
 }
 
 func (x *tx) tellRefund(charge, refund *record) error {
