@@ -30,8 +30,14 @@ func (s *shop) work(ctx context.Context, l *lab) error {
 	if err != nil {
 		return err
 	}
+	revoker, err := fulfillment.NewRevoker(fulfillment.RevokerConfig{
+		Store: store, Mails: store, Signer: s.signer, Catalog: fulfillment.NewCatalog(s.signer, time.Now), Mailer: nowhere{}, Now: time.Now, Log: l.log,
+	})
+	if err != nil {
+		return err
+	}
 	runner, err := jobs.NewRunner(jobs.Config{
-		Pool: pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, SignIns: s.accounts, Sender: nowhere{}, Tidier: nowhere{},
+		Pool: pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, Revoker: revoker, SignIns: s.accounts, Sender: nowhere{}, Tidier: nowhere{},
 		Poll: 100 * time.Millisecond, Workers: 8, Reconcile: 3 * time.Minute, Log: l.log,
 	})
 	if err != nil {
@@ -51,6 +57,7 @@ func (s *shop) work(ctx context.Context, l *lab) error {
 // nowhere takes mails and chores.
 type nowhere struct{}
 
-func (nowhere) SendReady(context.Context, fulfillment.ReadyMail) error { return nil }
-func (nowhere) SendSignIn(context.Context, account.Mail) error         { return nil }
-func (nowhere) Tidy(context.Context) error                             { return nil }
+func (nowhere) SendReady(context.Context, fulfillment.ReadyMail) error       { return nil }
+func (nowhere) SendStanding(context.Context, fulfillment.StandingMail) error { return nil }
+func (nowhere) SendSignIn(context.Context, account.Mail) error               { return nil }
+func (nowhere) Tidy(context.Context) error                                   { return nil }

@@ -26,9 +26,10 @@ func (p program) migrate(ctx context.Context, args []string) error {
 // noMail stands where a command must not send any.
 type noMail struct{}
 
-func (noMail) SendReady(context.Context, fulfillment.ReadyMail) error {
-	return errors.New("this command sends no mail")
-}
+func (noMail) SendReady(context.Context, fulfillment.ReadyMail) error       { return errNoMail }
+func (noMail) SendStanding(context.Context, fulfillment.StandingMail) error { return errNoMail }
+
+var errNoMail = errors.New("this command sends no mail")
 
 func (p program) reconcile(ctx context.Context, args []string) error {
 	if err := noArguments(args); err != nil {
@@ -67,8 +68,12 @@ func (p program) restore(ctx context.Context, args []string) error {
 		return err
 	}
 	defer a.Close()
+	revoker, err := a.revoker(noMail{})
+	if err != nil {
+		return err
+	}
 	restorer, err := fulfillment.NewRestorer(fulfillment.RestorerConfig{
-		Store: a.store, Signer: a.signer, Catalog: a.catalog, Now: time.Now, Random: rand.Reader, Log: p.log,
+		Store: a.store, Signer: a.signer, Revoker: revoker, Catalog: a.catalog, Now: time.Now, Random: rand.Reader, Log: p.log,
 	})
 	if err != nil {
 		return err

@@ -88,6 +88,10 @@ func serveSigner(t *testing.T, dir string) string {
 	answer("/v1/trust", bundle)
 	answer("/v1/status", signer.Status{Ready: true, TrustVersion: 1, Mode: "test"})
 	answer("/v1/log/entries", signer.Entries{})
+	mux.HandleFunc("POST /v1/revoke", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_ = json.NewEncoder(w).Encode(&signer.Error{Code: signer.CodeNoSigningKey, Message: "the bundle has no revocation key"})
+	})
 	path := filepath.Join(dir, "s")
 	listener, err := net.Listen("unix", path)
 	if err != nil {

@@ -144,6 +144,12 @@ func (a *parts) enrollment() (*passkey.Enrollment, error) {
 	})
 }
 
+func (a *parts) revoker(m fulfillment.StandingMailer) (*fulfillment.Revoker, error) {
+	return fulfillment.NewRevoker(fulfillment.RevokerConfig{
+		Store: a.store, Mails: a.store, Signer: a.signer, Catalog: a.catalog, Mailer: m, Now: time.Now, Log: a.log,
+	})
+}
+
 // health tells which parts behind the portal answer.
 type health struct {
 	store  *postgres.Fulfillment

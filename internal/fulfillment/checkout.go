@@ -20,7 +20,7 @@ const (
 
 // Checkout makes (or finds) the order's open checkout session and answers where to send the browser. The first call freezes
 // the order. Errors: ErrNotFound, ErrNotPayable, ErrTemplateGone, ErrPriceChanged, ErrOpenRenewal, ErrFrozen (the base was
-// replaced meanwhile), *ValidationError (the deployment's name was taken meanwhile), ErrUnavailable.
+// replaced or withdrawn meanwhile), *ValidationError (the deployment's name was taken meanwhile), ErrUnavailable.
 func (s *Orders) Checkout(ctx context.Context, organizationID, orderID string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, stripeWait)
 	defer cancel()
@@ -96,8 +96,8 @@ func (s *Orders) onOffer(ctx context.Context, r Record) error {
 	if err != nil {
 		return err
 	}
-	if !base.Newest || (r.Snapshot.Intent.Kind == catalog.IssueTopUp && !now.Before(base.Payload.ExpiresAt)) {
-		return fmt.Errorf("%w: the license it builds on was replaced or has expired", ErrFrozen)
+	if !base.Extendable() || (r.Snapshot.Intent.Kind == catalog.IssueTopUp && !now.Before(base.Payload.ExpiresAt)) {
+		return fmt.Errorf("%w: the license it builds on was replaced or withdrawn, or has expired", ErrFrozen)
 	}
 	return nil
 }

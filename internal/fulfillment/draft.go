@@ -214,8 +214,11 @@ func (d *drafting) onBase(ctx context.Context, record *Record, intent *catalog.I
 	if err != nil {
 		return err
 	}
-	if !base.Newest {
+	switch {
+	case !base.Newest:
 		d.mistake("base", "A newer license of this deployment exists; renewals and top-ups are bought on the newest.")
+	case !base.Extendable():
+		d.mistake("base", "This license is %s; nothing can be bought on it.", base.Withdrawn.Status)
 	}
 	baseTemplate, _ := d.bundle.Newest(base.Payload.SKU)
 	if intent.Kind == catalog.IssueRenewal {

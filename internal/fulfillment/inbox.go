@@ -48,7 +48,8 @@ func NewInbox(c InboxConfig) (*Inbox, error) {
 	return &Inbox{c}, nil
 }
 
-// Receive stores an event and enqueues its evaluation in one transaction. Nil means that it is stored, or is none of ours,
+// Receive stores an event and enqueues what follows from it, in one transaction: the evaluation of its order, or the
+// revocation of what its payment bought. Nil means that it is stored, or is none of ours,
 // and may be acknowledged. Errors: ErrTooLarge, ErrSignatureInvalid; ErrUnavailable when Stripe should send it again.
 func (s *Inbox) Receive(ctx context.Context, body []byte, signatureHeader string) error {
 	if len(body) > MaxEventBytes {
@@ -71,6 +72,9 @@ func (s *Inbox) Receive(ctx context.Context, body []byte, signatureHeader string
 	}
 	object := readObject(body)
 	event.PaymentStatus, event.Reference = object.PaymentStatus, object.ClientReferenceID
+	if event.TakesBack() {
+		event.Payment = object.PaymentIntent
+	}
 	switch {
 	case checked.Mode != modeName(bundle.Stripe.Livemode):
 		event.Outcome = outcomeMode
@@ -124,13 +128,25 @@ func handled(eventType string) bool {
 		"checkout.session.async_payment_failed", "checkout.session.expired":
 		return true
 	}
+	return takesBack(eventType)
+}
+
+// takesBack reports whether events of this type may take a payment back. They are about a charge, and no other events that
+// are handled are.
+func takesBack(eventType string) bool {
+	switch eventType {
+	case "charge.refunded", "charge.dispute.created", "charge.dispute.updated", "charge.dispute.funds_withdrawn",
+		"charge.dispute.funds_reinstated", "charge.dispute.closed":
+		return true
+	}
 	return false
 }
 
-// eventObject is what the portal reads of an event's checkout session. It decides nothing by it: the signer reads the
-// evidence for itself, and the portal asks Stripe.
+// eventObject is what the portal reads of an event's checkout session, charge or dispute. It decides nothing by it: the
+// signer reads the evidence for itself, and the portal asks Stripe.
 type eventObject struct {
 	ID                string            `json:"id"`
+	Status            string            `json:"status"`
 	PaymentStatus     string            `json:"payment_status"`
 	ClientReferenceID string            `json:"client_reference_id"`
 	Metadata          map[string]string `json:"metadata"`
@@ -147,7 +163,7 @@ type eventObject struct {
 	ExpiresAt int64 `json:"expires_at"`
 }
 
-// readObject reads the session inside an event, as far as it can be read.
+// readObject reads the object inside an event, as far as it can be read.
 func readObject(body []byte) eventObject {
 	var e struct {
 		Data struct {

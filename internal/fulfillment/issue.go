@@ -136,7 +136,7 @@ func newLicense(o Order, p license.Payload, envelope []byte) License {
 
 // MailStore keeps what was mailed, so that one order sends one mail however often its job runs.
 type MailStore interface {
-	// ReadyMail finds what to say; sent tells that it went out already.
+	// ReadyMail finds what to say; sent tells that it went out already, or that the license was revoked meanwhile.
 	ReadyMail(ctx context.Context, orderID string) (m ReadyMail, sent bool, err error)
 	MarkMailed(ctx context.Context, orderID string, at time.Time) error
 }

@@ -70,7 +70,7 @@ func NewLibrary(c LibraryConfig) (*Library, error) {
 // derived fills in what depends on the time.
 func (s *Library) derived(l License) License {
 	now := s.c.Now()
-	l.RunsOutSoon = l.SupersededBy == "" && now.Before(l.Payload.ExpiresAt) && !now.Add(runsOutSoon).Before(l.Payload.ExpiresAt)
+	l.RunsOutSoon = l.SupersededBy == "" && l.Withdrawn == nil && now.Before(l.Payload.ExpiresAt) && !now.Add(runsOutSoon).Before(l.Payload.ExpiresAt)
 	return l
 }
 
@@ -103,12 +103,16 @@ func (s *Library) Deployments(ctx context.Context, organizationID string) ([]Dep
 	return s.c.Licenses.Deployments(ctx, organizationID)
 }
 
-// Download answers the license for handing out and notes that userID took it.
+// Download answers the license for handing out and notes that userID took it. *RevokedError: it is not handed out.
 func (s *Library) Download(ctx context.Context, organizationID, licenseID, userID string) (License, error) {
-	if err := s.c.Licenses.NoteDownload(ctx, organizationID, licenseID, userID, s.c.Now()); err != nil {
+	l, err := s.License(ctx, organizationID, licenseID)
+	if err != nil {
 		return License{}, err
 	}
-	return s.License(ctx, organizationID, licenseID)
+	if l.Standing(s.c.Now()) == StandingRevoked {
+		return License{}, &RevokedError{l}
+	}
+	return l, s.c.Licenses.NoteDownload(ctx, organizationID, licenseID, userID, s.c.Now())
 }
 
 // MarkInstalled notes that the customer installed the license, or takes that back.
@@ -154,17 +158,16 @@ func (s *Library) PeekLink(ctx context.Context, token string) (Link, License, er
 	return link, s.derived(l), err
 }
 
-// DownloadByLink hands out the license behind a live link and counts it. ErrNotFound for any other.
+// DownloadByLink hands out the license behind a live link and counts it. ErrNotFound for any other; *RevokedError.
 func (s *Library) DownloadByLink(ctx context.Context, token string) (License, error) {
-	id, ok := s.linkID(token)
-	if !ok {
-		return License{}, ErrNotFound
-	}
-	if err := s.c.Links.UseLink(ctx, id, s.c.Now()); err != nil {
+	link, l, err := s.PeekLink(ctx, token)
+	if err != nil {
 		return License{}, err
 	}
-	_, l, err := s.c.Links.Link(ctx, id)
-	return s.derived(l), err
+	if link.Live(s.c.Now()) && l.Standing(s.c.Now()) == StandingRevoked {
+		return License{}, &RevokedError{l}
+	}
+	return l, s.c.Links.UseLink(ctx, link.ID, s.c.Now())
 }
 
 // LinkToken derives the token of a link, so that the database holds nothing that opens one.

@@ -23,28 +23,44 @@ type License struct {
 	StoredAt       time.Time
 	InstalledAt    time.Time // marked by the customer; zero if not
 	DownloadedAt   time.Time // first; zero if never
-	SupersededBy   string    // the newest license of the deployment that has this one as base, directly or not; "" if none
+	SupersededBy   string    // the newest license of the deployment that has this one as base, directly or not, and is not revoked; "" if none
 	SupersededAt   time.Time // when that one was issued
-	RunsOutSoon    bool      // expires within 14 days, not superseded, not expired
-	Newest         bool      // renewals and top-ups are offered on it
+	RunsOutSoon    bool      // expires within 14 days, not superseded, not expired, not withdrawn
+	Newest         bool      // of the deployment, those that are revoked after all others; see Extendable
+
+	// Withdrawn is what the newest revocation bundle says of it, in effect or announced; nil: nothing.
+	Withdrawn *license.RevocationEntry
 }
 
 // Standing is where a license stands at a time.
 type Standing string
 
-// The standings the portal can derive; suspended and revoked come with revocation bundles.
+// The standings. The first three come from a revocation bundle, which routers refuse a license for once they are given it.
 const (
+	StandingRevoked     Standing = "revoked"
+	StandingSuspended   Standing = "suspended"
+	StandingReplaced    Standing = "replaced" // superseded in a revocation bundle
 	StandingValid       Standing = "valid"
 	StandingNotYetValid Standing = "not_yet_valid"
 	StandingExpired     Standing = "expired"
-	StandingSuperseded  Standing = "superseded" // replaced, and still valid until its expiry
+	StandingSuperseded  Standing = "superseded" // a newer one exists, and this one is valid until its expiry
 )
 
 // Standing derives where l stands at now.
 func (l License) Standing(now time.Time) Standing {
+	if e := l.Withdrawn; e != nil && !e.Pending(now) {
+		switch e.Status {
+		case license.StatusRevoked:
+			return StandingRevoked
+		case license.StatusSuspended:
+			return StandingSuspended
+		}
+	}
 	switch {
 	case !now.Before(l.Payload.ExpiresAt):
 		return StandingExpired
+	case l.Withdrawn != nil && !l.Withdrawn.Pending(now):
+		return StandingReplaced
 	case l.SupersededBy != "":
 		return StandingSuperseded
 	case now.Before(l.Payload.NotBefore):
@@ -52,6 +68,33 @@ func (l License) Standing(now time.Time) Standing {
 	}
 	return StandingValid
 }
+
+// Stopped reports whether a revocation bundle takes l out of service at now.
+func (l License) Stopped(now time.Time) bool {
+	switch l.Standing(now) {
+	case StandingRevoked, StandingSuspended, StandingReplaced:
+		return true
+	}
+	return false
+}
+
+// WorksUntil is when l stops to work: when it expires, or before that when a revocation bundle says so.
+func (l License) WorksUntil() time.Time {
+	if l.Withdrawn != nil && l.Withdrawn.EffectiveAt.Before(l.Payload.ExpiresAt) {
+		return l.Withdrawn.EffectiveAt
+	}
+	return l.Payload.ExpiresAt
+}
+
+// Extendable reports whether renewals and top-ups may be bought on l: on the newest of its deployment, unless a revocation
+// bundle names it.
+func (l License) Extendable() bool { return l.Newest && l.Withdrawn == nil }
+
+// RevokedError refuses to hand out a license that was revoked.
+type RevokedError struct{ License License }
+
+// Error implements error.
+func (e *RevokedError) Error() string { return "license " + e.License.ID + " was revoked" }
 
 // Deployment is a place where a router runs: the lineage that licenses follow one another in.
 type Deployment struct {
@@ -76,7 +119,8 @@ func (l Link) Live(now time.Time) bool { return l.RevokedAt.IsZero() && now.Befo
 // Page asks for a page of a list; a page holds 25 rows. Cursor is opaque and empty for the first page.
 type Page struct{ Cursor string }
 
-// LicenseFilter narrows a list of licenses to those in force (not superseded, not expired), the expired, or all.
+// LicenseFilter narrows a list of licenses to those in force (not superseded, revoked or expired, though they may be
+// suspended), the expired, or all.
 type LicenseFilter string
 
 // The filters.

@@ -22,3 +22,20 @@ type ReadyMail struct {
 	DeploymentName string
 	ExpiresAt      time.Time
 }
+
+// StandingMailer tells customers that their license was revoked, suspended or reinstated. An error is worth another try.
+type StandingMailer interface {
+	SendStanding(ctx context.Context, m StandingMail) error
+}
+
+// StandingMail is what such a mail says. The same license and epoch make the same Message-ID.
+type StandingMail struct {
+	To             string
+	LicenseID      string
+	Epoch          int64  // of the revocation bundle that says so
+	Status         string // "revoked", "suspended" or "reinstated"
+	Reason         string // of the closed list; "" for none
+	EffectiveAt    time.Time
+	PackageName    string
+	DeploymentName string
+}

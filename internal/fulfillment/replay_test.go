@@ -76,7 +76,9 @@ func (w *world) logFiles() map[string]string {
 	w.must(err)
 	files := map[string]string{}
 	for _, e := range page.Entries {
-		files[e.LicenseID] = e.Envelope
+		if e.Kind == "issuance" {
+			files[e.LicenseID] = e.Envelope
+		}
 	}
 	return files
 }

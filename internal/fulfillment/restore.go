@@ -38,6 +38,7 @@ type RestoreStore interface {
 type RestorerConfig struct {
 	Store   RestoreStore
 	Signer  Signer
+	Revoker *Revoker
 	Catalog Bundles
 	Now     func() time.Time
 	Random  io.Reader
@@ -50,8 +51,8 @@ type Restorer struct{ c RestorerConfig }
 
 // NewRestorer returns the service, or says what is missing.
 func NewRestorer(c RestorerConfig) (*Restorer, error) {
-	if c.Store == nil || c.Signer == nil || c.Catalog == nil || c.Now == nil || c.Random == nil || c.Log == nil {
-		return nil, errors.New("fulfillment: the restorer needs a store, signer, catalog, clock, randomness and log")
+	if c.Store == nil || c.Signer == nil || c.Revoker == nil || c.Catalog == nil || c.Now == nil || c.Random == nil || c.Log == nil {
+		return nil, errors.New("fulfillment: the restorer needs a store, signer, revoker, catalog, clock, randomness and log")
 	}
 	return &Restorer{c}, nil
 }
@@ -59,7 +60,8 @@ func NewRestorer(c RestorerConfig) (*Restorer, error) {
 // RestoreReport is what a restore did.
 type RestoreReport struct{ Read, Restored, Present int }
 
-// Run reads the whole log and restores what is missing. It stops at the first leaf that does not verify. It is safe to repeat.
+// Run restores what is revoked, so that nobody is told of it anew, then reads the whole log and restores what is missing. It
+// stops at the first leaf that does not verify. It is safe to repeat.
 func (s *Restorer) Run(ctx context.Context) (RestoreReport, error) {
 	var report RestoreReport
 	bundle, err := s.c.Catalog.Bundle(ctx)
@@ -69,6 +71,9 @@ func (s *Restorer) Run(ctx context.Context) (RestoreReport, error) {
 	ring, err := bundle.KeyRing()
 	if err != nil {
 		return report, fmt.Errorf("restore: key ring: %w", err)
+	}
+	if err := s.c.Revoker.Restore(ctx); err != nil {
+		return report, fmt.Errorf("restore: %w", err)
 	}
 	err = readLog(ctx, s.c.Signer, func(page []signer.Entry) error {
 		for _, e := range page {

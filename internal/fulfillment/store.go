@@ -92,9 +92,10 @@ type ReceivedEvent struct {
 	ID              string
 	Type            string
 	APIVersion      string
-	ObjectID        string // the checkout session
+	ObjectID        string // the checkout session, charge or dispute
 	PaymentStatus   string // of the object, as the event tells it
 	Reference       string // the order that the event names
+	Payment         string // of a refund or dispute: the payment intent that it takes back; "" otherwise
 	Created         time.Time
 	ReceivedAt      time.Time
 	Body            []byte
@@ -102,10 +103,13 @@ type ReceivedEvent struct {
 	Outcome         string // "" until looked at
 }
 
+// TakesBack reports whether the event is a refund or a dispute, which the signer judges; any other is about an order.
+func (e ReceivedEvent) TakesBack() bool { return takesBack(e.Type) }
+
 // EventStore keeps the inbox.
 type EventStore interface {
-	// AddEvent stores an event and, unless its outcome says that it is parked, enqueues its evaluation in the same
-	// transaction. An event that is stored already only counts the delivery; then fresh is false.
+	// AddEvent stores an event and, unless its outcome says that it is parked, enqueues in the same transaction its
+	// evaluation, or for one that TakesBack its revocation. An event that is stored already only counts the delivery; then fresh is false.
 	AddEvent(ctx context.Context, e ReceivedEvent) (fresh bool, err error)
 }
 
@@ -118,7 +122,7 @@ type EvaluationStore interface {
 	SetOutcome(ctx context.Context, mode, eventID, orderID, outcome string) error
 	// OrderRecord finds an order of any organization.
 	OrderRecord(ctx context.Context, orderID string) (Record, error)
-	// BaseRenewed answers the license by which another order renewed the order's base; "" if none did.
+	// BaseRenewed answers the license by which another order renewed the order's base, and that was not revoked; "" if none did.
 	BaseRenewed(ctx context.Context, r Record) (licenseID string, err error)
 	// Evaluate locks the order, records what Stripe says of its sessions, decides, and writes the verdict with whatever job
 	// follows from it. ErrMoved if the order's revision is not r.Revision any more.
@@ -132,7 +136,8 @@ type IssueStore interface {
 	Evidence(ctx context.Context, orderID string) (ReceivedEvent, error)
 	LicenseBytes(ctx context.Context, licenseID string) ([]byte, error)
 	// StoreIssuance stores the license, sets the order issued, and enqueues its mail; once, however often it is called. After
-	// a renewal it has the other open orders on the same base evaluated.
+	// a renewal it has the other open orders on the same base evaluated. Refunds and disputes of the order's payments that
+	// were stored before it are enqueued again: the signer found nothing to revoke then.
 	StoreIssuance(ctx context.Context, r Record, i Issuance) error
 	// Refuse sends a paid order to review with the signer's refusal.
 	Refuse(ctx context.Context, r Record, refusal Reason, at time.Time) error

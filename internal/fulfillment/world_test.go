@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -14,6 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -60,6 +63,9 @@ type world struct {
 	mu    sync.Mutex
 	inbox *fulfillment.Inbox
 	mails []fulfillment.ReadyMail
+	told  []fulfillment.StandingMail
+
+	logged lockedBuffer // of the revokers that revokerWith made
 
 	*portal
 }
@@ -72,6 +78,7 @@ type portal struct {
 	orders    *fulfillment.Orders
 	library   *fulfillment.Library
 	fulfiller *fulfillment.Fulfiller
+	revoker   *fulfillment.Revoker
 	review    *fulfillment.Review
 	restorer  *fulfillment.Restorer
 }
@@ -91,25 +98,29 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) startSigner() {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	w.must(err)
 	_, logKey, err := ed25519.GenerateKey(rand.Reader)
 	w.must(err)
 	now := time.Now()
 	w.bundle = &trust.Bundle{
 		SchemaVersion: 1, Version: 1, IssuedAt: now.UTC().Truncate(time.Second), Demo: true, Stripe: trust.Stripe{Account: "acct_stripesim"},
 		Templates: catalog.Launch(), Caps: trust.Caps{FreePerDay: 20, FreePerCustomer: 1, PerDay: 100},
-		Keys: []trust.Key{{
-			ID: "license-1", Role: trust.RoleLicense, PublicKeyBase64: base64.StdEncoding.EncodeToString(public), Status: trust.KeySigning,
+	}
+	private := map[string]ed25519.PrivateKey{}
+	for id, role := range map[string]string{"license-1": trust.RoleLicense, "revocation-1": trust.RoleRevocation} {
+		var public ed25519.PublicKey
+		public, private[id], err = ed25519.GenerateKey(rand.Reader)
+		w.must(err)
+		w.bundle.Keys = append(w.bundle.Keys, trust.Key{
+			ID: id, Role: role, PublicKeyBase64: base64.StdEncoding.EncodeToString(public), Status: trust.KeySigning,
 			SignFrom: now.AddDate(0, -1, 0).UTC().Truncate(time.Second), SignUntil: now.AddDate(1, 0, 0).UTC().Truncate(time.Second),
 			VerifyUntil: now.AddDate(6, 0, 0).UTC().Truncate(time.Second),
-		}},
+		})
 	}
 	raw, err := json.Marshal(w.bundle)
 	w.must(err)
 	w.bundle, err = trust.Parse(raw)
 	w.must(err)
-	set, err := keys.NewSet(map[string]ed25519.PrivateKey{"license-1": private}, w.bundle)
+	set, err := keys.NewSet(private, w.bundle)
 	w.must(err)
 	verifier, err := evidence.NewVerifier([]evidence.Secret{{Value: webhookSecret}})
 	w.must(err)
@@ -225,9 +236,13 @@ func (w *world) openPortal() {
 		Mailer: w, Now: time.Now, Log: w.log,
 	})
 	w.must(err)
+	p.revoker, err = fulfillment.NewRevoker(fulfillment.RevokerConfig{
+		Store: p.store, Mails: p.store, Signer: w.signer, Catalog: bundles, Mailer: w, Now: time.Now, Log: w.log,
+	})
+	w.must(err)
 	p.review = fulfillment.NewReview(p.store, time.Now)
 	p.restorer, err = fulfillment.NewRestorer(fulfillment.RestorerConfig{
-		Store: p.store, Signer: w.signer, Catalog: bundles, Now: time.Now, Random: rand.Reader, Log: w.log,
+		Store: p.store, Signer: w.signer, Revoker: p.revoker, Catalog: bundles, Now: time.Now, Random: rand.Reader, Log: w.log,
 	})
 	w.must(err)
 	inbox, err := fulfillment.NewInbox(fulfillment.InboxConfig{Store: p.store, Signer: w.signer, Catalog: bundles, Now: time.Now, Log: w.log})
@@ -244,6 +259,20 @@ func (w *world) SendReady(_ context.Context, m fulfillment.ReadyMail) error {
 	defer w.mu.Unlock()
 	w.mails = append(w.mails, m)
 	return nil
+}
+
+// SendStanding implements fulfillment.StandingMailer.
+func (w *world) SendStanding(_ context.Context, m fulfillment.StandingMail) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.told = append(w.told, m)
+	return nil
+}
+
+func (w *world) standingMails() []fulfillment.StandingMail {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.told)
 }
 
 func (w *world) mailed() []fulfillment.ReadyMail {
@@ -264,10 +293,19 @@ func (noSignIns) Tidy(context.Context) error                     { return nil }
 // work starts a worker on the portal's database.
 func (w *world) work() *jobs.Runner { return w.workPolling(5 * time.Millisecond) }
 
+// unasked is a revoker that fetches no bundle by itself, so that a test's log holds what the test put there.
+type unasked struct{ *fulfillment.Revoker }
+
+func (unasked) Refresh(context.Context) error { return nil }
+
 func (w *world) workPolling(poll time.Duration) *jobs.Runner {
+	return w.workWith(poll, unasked{w.revoker})
+}
+
+func (w *world) workWith(poll time.Duration, revoker jobs.Revoker) *jobs.Runner {
 	w.t.Helper()
 	runner, err := jobs.NewRunner(jobs.Config{
-		Pool: w.pool, Schema: postgres.JobSchema, Fulfiller: w.fulfiller, SignIns: noSignIns{}, Sender: noSignIns{}, Tidier: noSignIns{},
+		Pool: w.pool, Schema: postgres.JobSchema, Fulfiller: w.fulfiller, Revoker: revoker, SignIns: noSignIns{}, Sender: noSignIns{}, Tidier: noSignIns{},
 		Poll: poll, Workers: 4, Reconcile: time.Hour, Log: w.log,
 	})
 	w.must(err)
@@ -344,6 +382,11 @@ func (w *world) events(object string) []string {
 		w.t.Fatalf("no events of %s", object)
 	}
 	return ids
+}
+
+func sha256Hex(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
 }
 
 func (w *world) count(sql string, args ...any) int {

@@ -1,4 +1,4 @@
-// Package jobs runs the portal's background work on River: evaluate, issue, mail and reconcile. A job carries IDs only and
+// Package jobs runs the portal's background work on River: evaluate, issue, revoke, mail and reconcile. A job carries IDs only and
 // is safe to run twice; what it does is the services' matter. Jobs are inserted in the transaction of their cause.
 package jobs
 
@@ -21,6 +21,15 @@ type EvaluateArgs struct {
 
 // Kind implements river.JobArgs.
 func (EvaluateArgs) Kind() string { return "evaluate" }
+
+// RevokeArgs has the signer judge a stored refund or dispute.
+type RevokeArgs struct {
+	Mode    string `json:"mode"`
+	EventID string `json:"event_id"`
+}
+
+// Kind implements river.JobArgs.
+func (RevokeArgs) Kind() string { return "revoke" }
 
 // IssueArgs asks for the license of an order that was paid at a revision.
 type IssueArgs struct {
@@ -46,6 +55,15 @@ type ReadyMailArgs struct {
 // Kind implements river.JobArgs.
 func (ReadyMailArgs) Kind() string { return "ready_mail" }
 
+// StandingMailArgs tells a customer what a revocation bundle changed about a license.
+type StandingMailArgs struct {
+	LicenseID string `json:"license_id"`
+	Epoch     int64  `json:"epoch"`
+}
+
+// Kind implements river.JobArgs.
+func (StandingMailArgs) Kind() string { return "standing_mail" }
+
 // SignInMailArgs mails the link and code of a sign-in.
 type SignInMailArgs struct {
 	SignInID string `json:"sign_in_id"`
@@ -62,6 +80,15 @@ func (ReconcileArgs) Kind() string { return "reconcile" }
 
 // InsertOpts tries a pass once: the next one is soon.
 func (ReconcileArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
+
+// RevocationsArgs fetches the revocation bundle in force.
+type RevocationsArgs struct{}
+
+// Kind implements river.JobArgs.
+func (RevocationsArgs) Kind() string { return "revocations" }
+
+// InsertOpts tries until the next one comes, about an hour.
+func (RevocationsArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 60} }
 
 // TidyArgs forgets what is of no more use.
 type TidyArgs struct{}

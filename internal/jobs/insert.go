@@ -47,6 +47,11 @@ func (i *Inserter) EnqueueEvaluate(ctx context.Context, tx pgx.Tx, mode, eventID
 	return insert(ctx, i.quiet, tx, EvaluateArgs{Mode: mode, EventID: eventID})
 }
 
+// EnqueueRevoke has the signer judge a stored refund or dispute.
+func (i *Inserter) EnqueueRevoke(ctx context.Context, tx pgx.Tx, mode, eventID string) error {
+	return insert(ctx, i.quiet, tx, RevokeArgs{Mode: mode, EventID: eventID})
+}
+
 // EnqueueEvaluateOrder looks at an order again.
 func (i *Inserter) EnqueueEvaluateOrder(ctx context.Context, tx pgx.Tx, orderID string) error {
 	return insert(ctx, i.loud, tx, EvaluateArgs{OrderID: orderID})
@@ -60,6 +65,11 @@ func (i *Inserter) EnqueueIssue(ctx context.Context, tx pgx.Tx, orderID string, 
 // EnqueueReadyMail tells the buyer of an order that the license is ready.
 func (i *Inserter) EnqueueReadyMail(ctx context.Context, tx pgx.Tx, orderID string) error {
 	return insert(ctx, i.loud, tx, ReadyMailArgs{OrderID: orderID})
+}
+
+// EnqueueStandingMail tells the customer what a revocation bundle changed about a license.
+func (i *Inserter) EnqueueStandingMail(ctx context.Context, tx pgx.Tx, licenseID string, epoch int64) error {
+	return insert(ctx, i.loud, tx, StandingMailArgs{LicenseID: licenseID, Epoch: epoch})
 }
 
 // EnqueueSignInMail mails the link and code of a sign-in.

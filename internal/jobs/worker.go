@@ -24,6 +24,13 @@ type Fulfiller interface {
 	Reconcile(ctx context.Context) (fulfillment.Reconciliation, error)
 }
 
+// Revoker brings refunds and disputes to the signer, and its revocation bundles back.
+type Revoker interface {
+	RevokeByEvent(ctx context.Context, mode, eventID string) error
+	Refresh(ctx context.Context) error
+	SendStandingMail(ctx context.Context, licenseID string, epoch int64) error
+}
+
 // Tidier forgets what is of no more use: expired sessions, old counts of attempts.
 type Tidier interface {
 	Tidy(ctx context.Context) error
@@ -35,8 +42,9 @@ const (
 	DefaultWorkers   = 16
 	DefaultReconcile = time.Minute
 
-	tidyEvery  = time.Hour
-	jobTimeout = 45 * time.Second // above the time limits of Stripe's and the signer's clients
+	tidyEvery        = time.Hour
+	revocationsEvery = time.Hour
+	jobTimeout       = 45 * time.Second // above the time limits of Stripe's and the signer's clients
 )
 
 // Config is what a Runner needs. Poll, Workers and Reconcile have defaults; the rest is required.
@@ -44,6 +52,7 @@ type Config struct {
 	Pool      *pgxpool.Pool
 	Schema    string
 	Fulfiller Fulfiller
+	Revoker   Revoker
 	SignIns   SignIns
 	Sender    SignInSender
 	Tidier    Tidier
@@ -58,8 +67,8 @@ type Runner struct{ client *river.Client[pgx.Tx] }
 
 // NewRunner returns a runner that has not started, or says what is missing.
 func NewRunner(c Config) (*Runner, error) {
-	if c.Pool == nil || c.Schema == "" || c.Fulfiller == nil || c.SignIns == nil || c.Sender == nil || c.Tidier == nil || c.Log == nil {
-		return nil, errors.New("jobs: a pool, schema, fulfiller, sign-ins, sender, tidier and log are needed")
+	if c.Pool == nil || c.Schema == "" || c.Fulfiller == nil || c.Revoker == nil || c.SignIns == nil || c.Sender == nil || c.Tidier == nil || c.Log == nil {
+		return nil, errors.New("jobs: a pool, schema, fulfiller, revoker, sign-ins, sender, tidier and log are needed")
 	}
 	if c.Poll == 0 {
 		c.Poll = DefaultPoll
@@ -75,7 +84,9 @@ func NewRunner(c Config) (*Runner, error) {
 		Queues:        map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: c.Workers}},
 		FetchCooldown: river.FetchCooldownMin, FetchPollInterval: c.Poll, JobTimeout: jobTimeout,
 		RescueStuckJobsAfter: 2 * jobTimeout, // a worker that was killed keeps its jobs no longer
-		PeriodicJobs:         []*river.PeriodicJob{every(c.Reconcile, ReconcileArgs{}), every(tidyEvery, TidyArgs{})},
+		PeriodicJobs: []*river.PeriodicJob{
+			every(c.Reconcile, ReconcileArgs{}), every(revocationsEvery, RevocationsArgs{}), every(tidyEvery, TidyArgs{}),
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
@@ -114,6 +125,13 @@ func workers(c Config) *river.Workers {
 	}))
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[ReadyMailArgs]) error {
 		return undeliverable(outcome(f.SendReadyMail(ctx, j.Args.OrderID)))
+	}))
+	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[RevokeArgs]) error {
+		return outcome(c.Revoker.RevokeByEvent(ctx, j.Args.Mode, j.Args.EventID))
+	}))
+	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, _ *river.Job[RevocationsArgs]) error { return c.Revoker.Refresh(ctx) }))
+	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[StandingMailArgs]) error {
+		return undeliverable(outcome(c.Revoker.SendStandingMail(ctx, j.Args.LicenseID, j.Args.Epoch)))
 	}))
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[SignInMailArgs]) error {
 		return sendSignIn(ctx, c.SignIns, c.Sender, j.Args.SignInID)

@@ -1,5 +1,5 @@
-// Package mail sends the portal's mails over SMTP: the sign-in link and code, and "your license is ready". Every mail is
-// plain text with an HTML alternative. Links lead to the configured public address, never to what a request called the
+// Package mail sends the portal's mails over SMTP: the sign-in link and code, "your license is ready", and what a revocation
+// bundle changed about a license. Every mail is plain text with an HTML alternative. Links lead to the configured public address, never to what a request called the
 // host. A license file is never sent. The same subject makes the same Message-ID, so that a mail sent again after a crash
 // can be recognized. Errors and logs name no address.
 package mail
@@ -76,7 +76,7 @@ func New(c Config) (*Sender, error) {
 // message is one mail before it is put into MIME.
 type message struct {
 	to      string
-	kind    string // "sign-in", "ready": names the templates
+	kind    string // "sign-in", "ready", "standing": names the templates
 	ref     string // of what it is about; with kind it makes the Message-ID
 	subject string
 	data    any

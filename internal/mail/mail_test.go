@@ -48,10 +48,21 @@ func readyMail() fulfillment.ReadyMail {
 	}
 }
 
+func standingMail(status, reason string) fulfillment.StandingMail {
+	return fulfillment.StandingMail{
+		To: "erin@lumen.example", LicenseID: "lic_k8p4", Epoch: 1_795_000_000, Status: status, Reason: reason,
+		EffectiveAt: time.Date(2026, 12, 3, 9, 0, 0, 0, time.UTC), PackageName: "Credit pack, 5M tokens",
+		DeploymentName: "Berlin <b>&</b>\r\nBcc: x@y.example",
+	}
+}
+
 func TestMailsLookAsAgreed(t *testing.T) {
 	t.Parallel()
 	s := newSender(t, "smtp://localhost", 0)
-	for name, m := range map[string]message{"sign-in": s.signIn(signInMail()), "ready": s.ready(readyMail())} {
+	for name, m := range map[string]message{
+		"sign-in": s.signIn(signInMail()), "ready": s.ready(readyMail()), "revoked": s.standing(standingMail("revoked", "refunded")),
+		"suspended": s.standing(standingMail("suspended", "payment-disputed")), "reinstated": s.standing(standingMail("reinstated", "")),
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			built, err := s.build(m)

@@ -3,6 +3,7 @@ package mail
 import (
 	"context"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/account"
@@ -24,6 +25,32 @@ func (s *Sender) signIn(m account.Mail) message {
 			Link:  s.publicURL + "/sign-in/confirm?t=" + url.QueryEscape(m.Token),
 			Code:  m.Code,
 			Until: moment(m.ExpiresAt), UntilRFC3339: m.ExpiresAt.UTC().Format(time.RFC3339),
+		},
+	}
+}
+
+// standingSubjects are what mails about a license's standing are about, by its status.
+var standingSubjects = map[string]string{
+	"revoked": "Your license was revoked", "suspended": "Your license is suspended", "reinstated": "Your license is in force again",
+}
+
+type standingData struct{ Status, Heading, Link, Package, Deployment, LicenseID, Reason, Effective, EffectiveRFC3339 string }
+
+// SendStanding tells a customer that a license was revoked, suspended or reinstated; it implements
+// fulfillment.StandingMailer. Errors as in SendSignIn.
+func (s *Sender) SendStanding(ctx context.Context, m fulfillment.StandingMail) error {
+	return s.send(ctx, s.standing(m))
+}
+
+func (s *Sender) standing(m fulfillment.StandingMail) message {
+	subject := standingSubjects[m.Status]
+	return message{
+		to: m.To, kind: "standing", ref: m.LicenseID + "." + strconv.FormatInt(m.Epoch, 10), subject: subject,
+		data: standingData{
+			Status: m.Status, Heading: subject, Link: s.publicURL + "/licenses/" + url.PathEscape(m.LicenseID),
+			Package: oneLine(m.PackageName), Deployment: oneLine(m.DeploymentName), LicenseID: m.LicenseID,
+			Reason:    sentence(oneLine(fulfillment.WithdrawalWords(m.Reason))),
+			Effective: moment(m.EffectiveAt), EffectiveRFC3339: m.EffectiveAt.UTC().Format(time.RFC3339),
 		},
 	}
 }

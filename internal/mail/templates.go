@@ -10,6 +10,7 @@ import (
 	texttemplate "text/template"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 //go:embed templates
@@ -54,6 +55,15 @@ func boundary(messageID string) string {
 
 // moment writes a time as the pages do: "20 Dec 2026, 09:00 UTC".
 func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04") + " UTC" }
+
+// sentence begins with a capital letter.
+func sentence(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + s[size:]
+}
 
 // oneLine keeps a customer's words from adding lines to the plain text.
 func oneLine(s string) string {

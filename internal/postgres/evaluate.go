@@ -49,7 +49,7 @@ func recordSessions(ctx context.Context, tx pgx.Tx, r fulfillment.Record, sessio
 	return nil
 }
 
-// BaseRenewed answers the license by which another order renewed the order's base; "" if none did.
+// BaseRenewed answers the license by which another order renewed the order's base, and that was not revoked; "" if none did.
 func (s *Fulfillment) BaseRenewed(ctx context.Context, r fulfillment.Record) (string, error) {
 	return baseRenewed(ctx, s, r)
 }
@@ -59,7 +59,8 @@ func baseRenewed(ctx context.Context, q querier, r fulfillment.Record) (licenseI
 	if base == "" {
 		return "", nil
 	}
-	err = q.QueryRow(ctx, `SELECT coalesce((SELECT license_id FROM issuances WHERE base_license_id = $1 AND kind = 'renewal' AND order_id <> $2
+	err = q.QueryRow(ctx, `SELECT coalesce((SELECT license_id FROM issuances i WHERE base_license_id = $1 AND kind = 'renewal' AND order_id <> $2
+		AND NOT EXISTS (SELECT 1 FROM license_revocations v WHERE v.license_id = i.license_id AND v.status = 'revoked')
 		ORDER BY stored_at, license_id LIMIT 1), '')`, base, r.ID).Scan(&licenseID)
 	return licenseID, err
 }

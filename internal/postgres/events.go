@@ -14,14 +14,17 @@ func (s *Fulfillment) AddEvent(ctx context.Context, e fulfillment.ReceivedEvent)
 	var fresh bool
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `INSERT INTO events (mode, id, type, api_version, object_id, payment_status, reference, created, received_at,
-				body, signature_header, outcome)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+				body, signature_header, outcome, takes_back)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 			ON CONFLICT (mode, id) DO UPDATE SET deliveries = events.deliveries + 1
 			RETURNING deliveries = 1`,
 			e.Mode, e.ID, e.Type, e.APIVersion, e.ObjectID, e.PaymentStatus, e.Reference, e.Created, e.ReceivedAt,
-			e.Body, e.SignatureHeader, e.Outcome).Scan(&fresh)
+			e.Body, e.SignatureHeader, e.Outcome, e.Payment).Scan(&fresh)
 		if err != nil || !fresh || e.Outcome != "" {
 			return err
+		}
+		if e.TakesBack() {
+			return s.queue.EnqueueRevoke(ctx, tx, e.Mode, e.ID)
 		}
 		return s.queue.EnqueueEvaluate(ctx, tx, e.Mode, e.ID)
 	})

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -11,16 +12,19 @@ import (
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
 	"github.com/metrum-ai/licensing-portal/internal/postgres"
 	"github.com/metrum-ai/licensing-portal/internal/postgres/pgtest"
+	"github.com/metrum-ai/licensing-portal/license"
 )
 
 // noQueue takes jobs and forgets them.
 type noQueue struct{}
 
-func (noQueue) EnqueueEvaluate(context.Context, pgx.Tx, string, string) error { return nil }
-func (noQueue) EnqueueEvaluateOrder(context.Context, pgx.Tx, string) error    { return nil }
-func (noQueue) EnqueueIssue(context.Context, pgx.Tx, string, int64) error     { return nil }
-func (noQueue) EnqueueReadyMail(context.Context, pgx.Tx, string) error        { return nil }
-func (noQueue) EnqueueSignInMail(context.Context, pgx.Tx, string) error       { return nil }
+func (noQueue) EnqueueEvaluate(context.Context, pgx.Tx, string, string) error    { return nil }
+func (noQueue) EnqueueEvaluateOrder(context.Context, pgx.Tx, string) error       { return nil }
+func (noQueue) EnqueueRevoke(context.Context, pgx.Tx, string, string) error      { return nil }
+func (noQueue) EnqueueStandingMail(context.Context, pgx.Tx, string, int64) error { return nil }
+func (noQueue) EnqueueIssue(context.Context, pgx.Tx, string, int64) error        { return nil }
+func (noQueue) EnqueueReadyMail(context.Context, pgx.Tx, string) error           { return nil }
+func (noQueue) EnqueueSignInMail(context.Context, pgx.Tx, string) error          { return nil }
 
 // manyRows fills every table that grows: 6,000 issued orders of 600 organizations, each with session, event and license.
 const manyRows = `
@@ -40,6 +44,14 @@ INSERT INTO issuances (license_id, order_id, fulfillment_key, organization_id, d
 	key_id, issued_at, not_before, expires_at, stored_at)
 SELECT 'lic_' || n, 'ord_' || n, 'ord_' || n, 'cust_' || n % 600 + 1, 'dep_' || n, 'new', 'eval-72h', 'eval-72h@1', 'Evaluation', '{"payload": {}}',
 	encode(sha256('{"payload": {}}'), 'hex'), 'k', now(), now(), now() + interval '1 day', now() - n * interval '1 s' FROM generate_series(1, 6000) n;
+INSERT INTO events (mode, id, type, api_version, object_id, payment_status, reference, created, received_at, body, signature_header, outcome, takes_back)
+SELECT 'test', 'evt_back_' || n, 'charge.refunded', '2023-10-16', 'ch_' || n, '', '', now(), now(), '{}', '', 'revoked 1', 'pi_' || n FROM generate_series(1, 6000) n;
+INSERT INTO revocation_bundles (epoch, envelope, sha256, entries, issued_at, expires_at, stored_at)
+SELECT n, '{}', encode(sha256('{}'), 'hex'), 1, now(), now() + interval '35 days', now() FROM generate_series(1, 6000) n;
+INSERT INTO revocation_changes (license_id, epoch, was, status, reason, superseded_by) SELECT 'lic_' || n + 3000, n, '', 'suspended', '', '' FROM generate_series(1, 6000) n;
+INSERT INTO license_revocations (license_id, epoch, status, reason, superseded_by) SELECT 'lic_' || n + 3000, n, 'suspended', '', '' FROM generate_series(1, 6000) n;
+INSERT INTO mails (kind, ref, created_at) SELECT 'standing', 'lic_' || n + 3000 || '.' || n, now() FROM generate_series(1, 3000) n;
+INSERT INTO memberships (organization_id, user_id, role, created_at) SELECT 'cust_' || n, 'usr_' || n, 'owner', now() FROM generate_series(1, 600) n;
 INSERT INTO order_log (order_id, at, what, actor) SELECT 'ord_' || n, now(), 'issued', 'signer' FROM generate_series(1, 6000) n;
 ANALYZE;`
 
@@ -58,6 +70,10 @@ func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
 	defer pool.Close()
 	if _, err := pool.Exec(ctx, manyRows); err != nil {
 		t.Fatal(err)
+	}
+	var suspended []license.RevocationEntry
+	for n := 3001; n < 9000; n++ { // all but the last
+		suspended = append(suspended, license.RevocationEntry{LicenseID: fmt.Sprint("lic_", n), Status: license.StatusSuspended})
 	}
 	s, now := postgres.NewFulfillment(pool, noQueue{}), time.Now()
 	only := func(_ any, err error) error { return err }
@@ -83,8 +99,20 @@ func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
 		"review":      func() error { return only(s.InReview(ctx)) },
 		"due":         func() error { return only(s.DueOrders(ctx, now, 100)) },
 		"gaps":        func() error { _, _, err := s.Gaps(ctx, now); return err },
+		"refund": func() error {
+			return only(s.AddEvent(ctx, fulfillment.ReceivedEvent{Mode: "test", ID: "evt_back", Type: "charge.refunded", Payment: "pi_6", Created: now, ReceivedAt: now, Body: []byte("{}")}))
+		},
 		"event": func() error {
 			return only(s.AddEvent(ctx, fulfillment.ReceivedEvent{Mode: "test", ID: "evt_new", Created: now, ReceivedAt: now, Body: []byte("{}")}))
+		},
+		"taken back":      func() error { _, _, err := s.TakenBack(ctx, "test", "evt_back_6"); return err },
+		"taken back left": func() error { return only(s.TakenBackLeft(ctx, now, 100)) },
+		"standing mail":   func() error { _, _, err := s.StandingMail(ctx, "lic_3006", 6); return err },
+		"revocations":     func() error { return only(s.NewestRevocations(ctx)) },
+		"bundle": func() error {
+			return s.StoreRevocations(ctx, fulfillment.RevocationAnswer{At: now, Entries: suspended, Bundle: fulfillment.RevocationBundle{
+				Epoch: 7000, IssuedAt: now, ExpiresAt: now.Add(time.Hour), Envelope: []byte("{}"), SHA256: "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+			}, Event: &fulfillment.TakenBack{Mode: "test", EventID: "evt_back_6", OrderID: "ord_6", Outcome: "x", Review: []string{"lic_6"}}})
 		},
 		"evaluate": func() error {
 			r, err := s.OrderRecord(ctx, "ord_6")
@@ -102,7 +130,7 @@ func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
 	}
 	scans := func() (n int64) {
 		err := pool.QueryRow(ctx, `SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_user_tables
-			WHERE relname IN ('orders', 'issuances', 'events', 'checkout_sessions', 'order_log', 'deployments', 'downloads')`).Scan(&n)
+			WHERE relname IN ('orders', 'issuances', 'events', 'checkout_sessions', 'order_log', 'deployments', 'downloads', 'revocation_bundles', 'revocation_changes')`).Scan(&n)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,6 +41,13 @@ func (s *Fulfillment) StoreIssuance(ctx context.Context, r fulfillment.Record, i
 				return err
 			}
 		}
+		if err := s.takenBackAgain(ctx, tx, r.ID); err != nil {
+			return err
+		}
+		// What a bundle said of the license before it was stored was told to nobody.
+		if err := s.tellStanding(ctx, tx, stillSaid, i.At, i.License.ID); err != nil {
+			return err
+		}
 		return announce(ctx, tx, r.ID)
 	})
 }
@@ -93,11 +100,12 @@ func (s *Fulfillment) LicenseBytes(ctx context.Context, licenseID string) ([]byt
 	return envelope, notFound(err)
 }
 
-// ReadyMail finds what the mail of an issued order says, and whether it went out already.
+// ReadyMail finds what the mail of an issued order says, and whether it went out already, or is not true any more.
 func (s *Fulfillment) ReadyMail(ctx context.Context, orderID string) (fulfillment.ReadyMail, bool, error) {
 	m := fulfillment.ReadyMail{OrderID: orderID}
 	var sent bool
 	err := s.QueryRow(ctx, `SELECT o.buyer_email, i.license_id, i.template_name, o.deployment_name, i.expires_at, m.sent_at IS NOT NULL
+			OR EXISTS (SELECT 1 FROM license_revocations v WHERE v.license_id = i.license_id AND v.status = 'revoked')
 		FROM mails m JOIN orders o ON o.id = m.ref JOIN issuances i ON i.order_id = o.id WHERE m.kind = 'ready' AND m.ref = $1`, orderID).
 		Scan(&m.To, &m.LicenseID, &m.PackageName, &m.DeploymentName, moment{&m.ExpiresAt}, &sent)
 	return m, sent, notFound(err)

@@ -13,12 +13,16 @@ import (
 )
 
 // selectLicense reads a license with where it stands in its lineage: the newest of those that build on it, directly or not,
-// and whether its deployment has a newer one at all.
+// and whether its deployment has a newer one at all. A revoked license comes after all others of its deployment, and what it
+// was built on goes on as if it had never been. With it goes what the newest revocation bundle says.
 const selectLicense = `
 SELECT i.license_id, i.order_id, i.organization_id, i.deployment_id, d.name, i.kind, coalesce(i.base_license_id, ''), i.template_name,
        i.envelope, i.sha256, i.stored_at, m.installed_at, m.first_downloaded_at, coalesce(s.license_id, ''), s.issued_at,
-       NOT EXISTS (SELECT 1 FROM issuances n WHERE n.deployment_id = i.deployment_id AND (n.stored_at, n.license_id) > (i.stored_at, i.license_id))
+       NOT EXISTS (SELECT 1 FROM issuances n LEFT JOIN license_revocations r ON r.license_id = n.license_id WHERE n.deployment_id = i.deployment_id AND
+           (r.status IS DISTINCT FROM 'revoked', n.stored_at, n.license_id) > (v.status IS DISTINCT FROM 'revoked', i.stored_at, i.license_id)),
+       coalesce(v.status, ''), coalesce(v.reason, ''), v.effective_at, coalesce(v.superseded_by, '')
 FROM issuances i
+LEFT JOIN license_revocations v ON v.license_id = i.license_id
 JOIN deployments d ON d.id = i.deployment_id
 LEFT JOIN license_marks m ON m.license_id = i.license_id
 LEFT JOIN LATERAL (
@@ -26,14 +30,21 @@ LEFT JOIN LATERAL (
         SELECT license_id, issued_at, stored_at FROM issuances WHERE base_license_id = i.license_id
         UNION
         SELECT n.license_id, n.issued_at, n.stored_at FROM issuances n JOIN later ON n.base_license_id = later.license_id)
-    SELECT license_id, issued_at FROM later ORDER BY stored_at DESC, license_id DESC LIMIT 1) s ON true `
+    SELECT license_id, issued_at FROM later WHERE NOT EXISTS
+        (SELECT 1 FROM license_revocations r WHERE r.license_id = later.license_id AND r.status = 'revoked')
+    ORDER BY stored_at DESC, license_id DESC LIMIT 1) s ON true `
 
 func scanLicense(row pgx.Row) (fulfillment.License, error) {
 	var l fulfillment.License
+	var w license.RevocationEntry
 	err := row.Scan(&l.ID, &l.OrderID, &l.OrganizationID, &l.DeploymentID, &l.DeploymentName, &l.Kind, &l.BaseLicenseID, &l.TemplateName,
-		&l.Envelope, &l.SHA256, moment{&l.StoredAt}, moment{&l.InstalledAt}, moment{&l.DownloadedAt}, &l.SupersededBy, moment{&l.SupersededAt}, &l.Newest)
+		&l.Envelope, &l.SHA256, moment{&l.StoredAt}, moment{&l.InstalledAt}, moment{&l.DownloadedAt}, &l.SupersededBy, moment{&l.SupersededAt}, &l.Newest,
+		&w.Status, &w.Reason, moment{&w.EffectiveAt}, &w.SupersededBy)
 	if err != nil {
 		return l, notFound(err)
+	}
+	if w.LicenseID = l.ID; w.Status != "" {
+		l.Withdrawn = &w
 	}
 	// The file was verified before it was stored; here its claims are only shown.
 	var file struct {
@@ -66,7 +77,7 @@ func (s *Fulfillment) LicensePage(ctx context.Context, organizationID string, f 
 		return nil, "", err
 	}
 	where := map[fulfillment.LicenseFilter]string{
-		fulfillment.FilterCurrent: "AND i.expires_at > $5 AND NOT EXISTS (SELECT 1 FROM issuances b WHERE b.base_license_id = i.license_id)",
+		fulfillment.FilterCurrent: "AND i.expires_at > $5 AND s.license_id IS NULL AND (v.status IS NULL OR v.status = 'suspended' OR v.effective_at > $5)",
 		fulfillment.FilterExpired: "AND i.expires_at <= $5",
 	}[f]
 	if where == "" {

@@ -11,12 +11,16 @@ import (
 type Queue interface {
 	// EnqueueEvaluate looks at the order behind a stored event.
 	EnqueueEvaluate(ctx context.Context, tx pgx.Tx, mode, eventID string) error
+	// EnqueueRevoke has the signer judge a stored refund or dispute.
+	EnqueueRevoke(ctx context.Context, tx pgx.Tx, mode, eventID string) error
 	// EnqueueEvaluateOrder looks at an order again because of something else, such as a release by staff.
 	EnqueueEvaluateOrder(ctx context.Context, tx pgx.Tx, orderID string) error
 	// EnqueueIssue asks for the license of a paid order.
 	EnqueueIssue(ctx context.Context, tx pgx.Tx, orderID string, revision int64) error
 	// EnqueueReadyMail sends "your license is ready" of an order.
 	EnqueueReadyMail(ctx context.Context, tx pgx.Tx, orderID string) error
+	// EnqueueStandingMail tells the customer what a revocation bundle changed about a license.
+	EnqueueStandingMail(ctx context.Context, tx pgx.Tx, licenseID string, epoch int64) error
 	// EnqueueSignInMail sends the mail of a sign-in; the job carries its ID only.
 	EnqueueSignInMail(ctx context.Context, tx pgx.Tx, signInID string) error
 }
