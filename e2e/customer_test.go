@@ -50,10 +50,12 @@ func (p *person) signUp(organization string) {
 
 func (p *person) askToSignIn() {
 	p.t.Helper()
+	before := len(p.mails())
 	p.open("/sign-in")
 	p.fill("email", p.email)
 	p.follow("Send me a link")
 	p.sees("Check your e-mail")
+	eventually(p.t, waitLong, "a new mail", func() bool { return len(p.mails()) > before })
 }
 
 func (p *person) signInLink() string {

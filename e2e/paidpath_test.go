@@ -38,9 +38,7 @@ func TestAnOrganizationEvaluatesBuysInstallsAndTopsUp(t *testing.T) {
 	if second == first {
 		t.Fatalf("both purchases have license %s", first)
 	}
-	if text := p.mailWith("license is ready"); !strings.Contains(text, second) && len(p.mails()) < 3 {
-		t.Fatalf("no mail tells of %s", second)
-	}
+	p.mailWith(second) // tells that it is ready
 	file := p.download("Download license.json")
 	out, errs, code := d.tool(t, nil, "licensectl", "verify", "-keys", d.info.KeysFile, "-fingerprint", fingerprint, file)
 	if code != 0 || !strings.Contains(out, second) || !strings.Contains(out, pack5) {
