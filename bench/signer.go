@@ -114,7 +114,7 @@ func serveSigner(ctx context.Context, dir string, stdin io.Reader, stdout io.Wri
 	if err != nil {
 		return err
 	}
-	listener, err := server.Listen(server.Socket{Path: filepath.Join(dir, socketName), GroupID: -1})
+	listener, err := server.Listen(server.Socket{Path: filepath.Join(dir, socketName), GroupID: -1}, nil)
 	if err != nil {
 		return err
 	}

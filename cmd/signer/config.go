@@ -40,7 +40,8 @@ type config struct {
 	PassphraseFile  string       `json:"passphrase_file,omitempty"`
 	UnencryptedKeys bool         `json:"unencrypted_keys,omitempty"`
 	WebhookSecrets  []secretFile `json:"webhook_secrets"`
-	AllowedUIDs     []int        `json:"allowed_uids"` // the portal's users
+	AllowedUIDs     []int        `json:"allowed_uids"`  // the portal's users
+	TLS             *tlsConfig   `json:"tls,omitempty"` // where the portal is on another host
 }
 
 type keyFile struct {
@@ -97,6 +98,9 @@ func (c *config) validate() error {
 	for _, s := range c.WebhookSecrets {
 		bad(s.File == "", "webhook_secrets: file is missing")
 	}
+	if c.TLS != nil {
+		list = append(list, c.TLS.validate())
+	}
 	if mode, err := c.socketMode(); err != nil {
 		list = append(list, err)
 	} else {
@@ -119,7 +123,11 @@ func (c *config) reloaded() []*string {
 
 // resolve makes paths relative to the configuration's folder.
 func (c *config) resolve(dir string) {
-	for _, p := range append(c.reloaded(), &c.Socket, &c.Store, &c.LogKeyFile) {
+	paths := append(c.reloaded(), &c.Socket, &c.Store, &c.LogKeyFile)
+	if c.TLS != nil {
+		paths = append(paths, c.TLS.files()...)
+	}
+	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) && !strings.HasPrefix(*p, keys.CredentialPrefix) {
 			*p = filepath.Join(dir, *p)
 		}

@@ -38,21 +38,8 @@ func serve(ctx context.Context, args []string, stderr io.Writer) error {
 
 // serve answers until ctx ends, and reloads at each hangup, which only root and the signer's own user can send.
 func (r *running) serve(ctx context.Context, hangup <-chan os.Signal) error {
-	socket, err := r.config.socket()
+	listener, landlock, err := r.listen()
 	if err != nil {
-		return err
-	}
-	reach, err := r.reach()
-	if err != nil {
-		return err
-	}
-	listener, err := server.Listen(socket)
-	if err != nil {
-		return err
-	}
-	landlock, err := server.Confine(reach)
-	if err != nil {
-		listener.Close()
 		return err
 	}
 	r.current.Confined(landlock)
@@ -72,6 +59,32 @@ func (r *running) serve(ctx context.Context, hangup <-chan os.Signal) error {
 	beside.Wait()
 	r.logger.Info("signer stopped")
 	return err
+}
+
+// listen opens socket and port, and gives up what is not needed once all is open.
+func (r *running) listen() (listener *server.Listener, landlock string, err error) {
+	socket, err := r.config.socket()
+	if err != nil {
+		return nil, "", err
+	}
+	var tcp *server.TCP
+	if r.config.TLS != nil {
+		if tcp, err = r.config.TLS.load(); err != nil {
+			return nil, "", err
+		}
+	}
+	reach, err := r.reach()
+	if err != nil {
+		return nil, "", err
+	}
+	if listener, err = server.Listen(socket, tcp); err != nil {
+		return nil, "", err
+	}
+	if landlock, err = server.Confine(reach); err != nil {
+		listener.Close()
+		return nil, "", err
+	}
+	return listener, landlock, nil
 }
 
 // report logs how the signer is.

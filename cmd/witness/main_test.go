@@ -129,7 +129,7 @@ func serve(branch string, size int) error {
 	if err != nil {
 		return err
 	}
-	listener, err := server.Listen(server.Socket{Path: "s", Mode: 0o600, GroupID: -1})
+	listener, err := server.Listen(server.Socket{Path: "s", Mode: 0o600, GroupID: -1}, nil)
 	if err != nil {
 		return err
 	}

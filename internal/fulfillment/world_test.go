@@ -148,7 +148,7 @@ func (w *world) openLog() *signerlog.Log {
 func (w *world) signerUp() {
 	w.t.Helper()
 	path := filepath.Join(w.dir, "s")
-	listener, err := server.Listen(server.Socket{Path: path, GroupID: -1})
+	listener, err := server.Listen(server.Socket{Path: path, GroupID: -1}, nil)
 	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)

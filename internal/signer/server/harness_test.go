@@ -46,6 +46,9 @@ type world struct {
 	now    time.Time
 	steady time.Duration
 
+	tcp      *TCP // nil: the socket alone
+	listener *Listener
+
 	store  *log.Log
 	issuer *Issuer
 	client *signer.Client
@@ -146,10 +149,11 @@ func (w *world) serve() *world {
 	if err := w.assemble(); err != nil {
 		w.t.Fatal(err)
 	}
-	listener, err := Listen(Socket{Path: filepath.Join(w.dir, "s"), GroupID: -1})
+	listener, err := Listen(Socket{Path: filepath.Join(w.dir, "s"), GroupID: -1}, w.tcp)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.listener = listener
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() {

@@ -137,7 +137,7 @@ func TestASecondSignerRefusesToStart(t *testing.T) {
 	if _, err := log.Open(w.logConfig()); !errors.Is(err, log.ErrInUse) {
 		t.Errorf("same store: %v", err)
 	}
-	_, err := Listen(Socket{Path: filepath.Join(w.dir, "s"), GroupID: -1})
+	_, err := Listen(Socket{Path: filepath.Join(w.dir, "s"), GroupID: -1}, nil)
 	if !errors.Is(err, errSocketInUse) {
 		t.Errorf("same socket: %v", err)
 	}
@@ -165,7 +165,7 @@ func TestASocketLeftByAKilledSignerIsReplacedAndAFileIsNot(t *testing.T) {
 	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(Socket{Path: file, GroupID: -1}); err == nil {
+	if _, err := Listen(Socket{Path: file, GroupID: -1}, nil); err == nil {
 		t.Error("replaced a file")
 	}
 	if text, _ := os.ReadFile(file); string(text) != "mine" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -118,51 +117,6 @@ func onlyPeers(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// shutdownTimeout is how long running requests may take to end.
-const shutdownTimeout = 5 * time.Second
-
-// Listener is where the signer answers: open, and not answered on yet.
-type Listener struct {
-	socket  Socket
-	unix    net.Listener
-	release func() // gives socket and lock up
-}
-
-// Listen opens the socket. Serve the listener or close it.
-func Listen(s Socket) (*Listener, error) {
-	listener, release, err := s.listen()
-	if err != nil {
-		return nil, fmt.Errorf("signer: %w", err)
-	}
-	return &Listener{socket: s, unix: listener, release: release}, nil
-}
-
-// Close gives the socket up.
-func (l *Listener) Close() { l.release() }
-
-// Serve answers until ctx ends, lets running requests finish, and closes the listener. Ready is called once it answers.
-func (l *Listener) Serve(ctx context.Context, handler http.Handler, logger *slog.Logger, ready func()) error {
-	defer l.Close()
-	server := &http.Server{
-		Handler: onlyPeers(handler), ConnContext: l.socket.peer, MaxHeaderBytes: 8 << 10, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-		ReadHeaderTimeout: requestTimeout, ReadTimeout: 2 * requestTimeout, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute,
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l.unix) }()
-	ready()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("signer: %w", err)
-	case <-ctx.Done():
-	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
-	if err := server.Shutdown(stop); err != nil {
-		return errors.Join(err, server.Close())
-	}
-	return nil
 }
 
 // Harden keeps the process's memory, and with it the keys, from other processes of the same user and out of core files.
