@@ -36,7 +36,7 @@ const usage = `usage: portal COMMAND
   replay                 send the signer the evidence of licenses that its log lost
 
 Every command takes its configuration from the environment: DATABASE_URL, PORTAL_PUBLIC_URL, PORTAL_LISTEN,
-PORTAL_CONTACT, PORTAL_SECRET_FILE, SIGNER_SOCKET, STRIPE_API_KEY_FILE, STRIPE_API_URL, SMTP_URL, MAIL_FROM.
+PORTAL_CONTACT, PORTAL_SECRET_FILE, SIGNER_SOCKET (or SIGNER_URL), STRIPE_API_KEY_FILE, STRIPE_API_URL, SMTP_URL, MAIL_FROM.
 A command says which of them it misses.
 `
 

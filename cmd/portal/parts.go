@@ -44,7 +44,9 @@ func (p program) open(ctx context.Context, what config.Part) (*parts, error) {
 	}
 	a := &parts{config: c, log: p.log}
 	if what&config.Signer != 0 {
-		a.signer = signer.NewClient(c.SignerSocket)
+		if a.signer, err = newSigner(c); err != nil {
+			return nil, err
+		}
 		a.catalog = fulfillment.NewCatalog(a.signer, time.Now)
 	}
 	if what&config.Stripe != 0 {
@@ -68,6 +70,18 @@ func (p program) open(ctx context.Context, what config.Part) (*parts, error) {
 	}
 	a.store = postgres.NewFulfillment(a.pool, a.queue)
 	return a, nil
+}
+
+// newSigner connects to the signer on this host's socket, or on its own host.
+func newSigner(c config.Config) (*signer.Client, error) {
+	if c.SignerTLS == nil {
+		return signer.NewClient(c.SignerSocket), nil
+	}
+	certificate, cas, err := c.SignerTLS.Load()
+	if err != nil {
+		return nil, err
+	}
+	return signer.NewTLSClient(signer.TLSConfig{URL: c.SignerTLS.URL, Certificate: certificate, CAs: cas})
 }
 
 // Close gives back the connections.

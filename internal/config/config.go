@@ -23,7 +23,8 @@ type Config struct {
 	SignInsPerIP      int // SIGN_INS_PER_IP, 20 in 15 minutes
 	SignInsPerAddress int // SIGN_INS_PER_ADDRESS, 5 in 15 minutes
 
-	SignerSocket string // SIGNER_SOCKET, required
+	SignerSocket string     // SIGNER_SOCKET, required unless SIGNER_URL is set
+	SignerTLS    *SignerTLS // SIGNER_URL and its files, instead of SIGNER_SOCKET; nil: the socket
 
 	StripeAPIKey         Secret // STRIPE_API_KEY_FILE, required: sk_ or rk_, test or live
 	StripeAPIURL         string // STRIPE_API_URL, https://api.stripe.com
@@ -45,7 +46,7 @@ type Part uint
 const (
 	Database Part = 1 << iota // DATABASE_URL
 	Web                       // PORTAL_PUBLIC_URL, PORTAL_LISTEN, PORTAL_CONTACT, PORTAL_TRUSTED_PROXIES
-	Signer                    // SIGNER_SOCKET
+	Signer                    // SIGNER_*
 	Stripe                    // STRIPE_*
 	Mail                      // SMTP_URL, MAIL_FROM, PORTAL_PUBLIC_URL
 	Accounts                  // PORTAL_SECRET_FILE, SIGN_INS_*
@@ -81,7 +82,7 @@ func Load(getenv func(string) string, parts Part) (Config, error) {
 		c.SignInsPerAddress = r.number("SIGN_INS_PER_ADDRESS", 5, 1, 1_000_000)
 	}
 	if parts&Signer != 0 {
-		c.SignerSocket = r.socket("SIGNER_SOCKET")
+		c.SignerSocket, c.SignerTLS = r.signer()
 	}
 	if parts&Stripe != 0 {
 		c.StripeAPIKey, c.StripeAPIURL = r.stripe()

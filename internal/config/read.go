@@ -144,7 +144,7 @@ func (r *reader) prefixes(name string) []netip.Prefix {
 }
 
 func (r *reader) socket(name string) string {
-	v := r.required(name, "the path of the signer's socket")
+	v := r.required(name, "the path of the signer's socket; or SIGNER_URL, where the signer has its own host")
 	if len(v) > maxSocketPath {
 		r.problem(name, "is longer than %d bytes, which no Unix socket can be", maxSocketPath)
 	}
