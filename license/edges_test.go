@@ -159,6 +159,29 @@ func TestLargestFileIsWrittenAndRead(t *testing.T) {
 	}
 }
 
+// What is signed of a bundle's entries may reach the bound, and not a byte more.
+func TestSignedEntriesReachTheirBoundToTheByte(t *testing.T) {
+	t.Parallel()
+	p := revocationPayload()
+	p.Entries = p.Entries[:1]
+	fill := func(n int) (string, *Error) {
+		p.Entries[0].Reason = strings.Repeat("x", n)
+		canonical, refusal := p.appendCanonical(nil)
+		return string(canonical), refusal
+	}
+	short, refusal := fill(1)
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	most := MaxRevocationFileSize - strings.Index(short, `],"expires_at"`) + 1
+	if _, refusal := fill(most); refusal != nil {
+		t.Errorf("at the bound: %v", refusal)
+	}
+	if _, refusal := fill(most + 1); refusal == nil {
+		t.Error("a byte above the bound is signed")
+	}
+}
+
 func TestTimesOfNoClockAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"202:-01-01T00:00:00Z", "2026-0:-01T00:00:00Z", "2026-01-01T00:00:60Z", "2026-01-01T00:60:00Z",

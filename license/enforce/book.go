@@ -37,6 +37,23 @@ func (b *book) charge(v volume) {
 // chargeLostWrite makes good that the last write may be lost: counters never go back.
 func (b *book) chargeLostWrite() { b.charge(volume{b.RequestBlock, b.TokenBlock}) }
 
+// makesGood reports whether this book, charged a lost write, would stand for the next one: it counts as much of what is
+// limited and knows the same revocation. It does not where next is the first of a license, a month or a window, or
+// took more than a block at once.
+func (b book) makesGood(next *book) bool {
+	b.chargeLostWrite()
+	if b.Month != next.Month {
+		b.MonthRequests = 0
+	}
+	if b.Window != next.Window {
+		b.WindowRequests, b.WindowTokens = 0, 0
+	}
+	requests := b.Requests >= next.Requests && b.MonthRequests >= next.MonthRequests && b.WindowRequests >= next.WindowRequests
+	tokens := b.Tokens >= next.Tokens && b.WindowTokens >= next.WindowTokens
+	// An entry that says the same is the same one: see said.
+	return (requests || next.RequestBlock == 0) && (tokens || next.TokenBlock == 0) && b.Revocation == next.Revocation
+}
+
 // enter begins the month and the window that now is in. Neither ever goes back, so a clock that is set back within
 // its tolerance brings no budget of an earlier one.
 func (b *book) enter(now, notBefore int64, limits *license.Limits) {

@@ -84,9 +84,10 @@ func (l *ledger) open() {
 }
 
 func (l *ledger) load(c *content, fault string) {
-	l.books = c.Licenses
-	if l.books == nil {
-		l.books = make(map[string]*book)
+	l.books = make(map[string]*book, len(c.Licenses))
+	for id, b := range c.Licenses {
+		next := *b // the store keeps what it read
+		l.books[id] = &next
 	}
 	l.facts = stateFacts{createdAt: c.CreatedAt, repairs: c.Repairs, epoch: max(c.Epoch, l.facts.epoch)}
 	l.clock.raise(c.ClockFloor)

@@ -218,6 +218,13 @@ func (m *meter) chargeMore(i uint32, tokens, now int64) {
 	if _, err := m.acquire(i, volume{tokens: tokens}, now); err == nil {
 		return
 	}
+	if m.chargeRest(tokens, now) > 0 {
+		_ = m.ledger.save() // a failure is kept; what is charged stays charged
+	}
+}
+
+// chargeRest takes what is left, and returns how much of it was not on disk as taken yet.
+func (m *meter) chargeRest(tokens, now int64) int64 {
 	l := m.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -230,6 +237,7 @@ func (m *meter) chargeMore(i uint32, tokens, now int64) {
 	m.book.charge(volume{tokens: rest})
 	m.book.TokensOver += tokens - paid - rest
 	l.dirty = true
+	return rest
 }
 
 // callForMore asks for the next block before this one is used up.

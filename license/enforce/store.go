@@ -31,21 +31,39 @@ type content struct {
 	Licenses   map[string]*book `json:"licenses"`
 }
 
+// makesGood reports whether this copy would do where the next one is lost.
+func (c *content) makesGood(next *content) bool {
+	if c.Epoch < next.Epoch {
+		return false
+	}
+	for id, after := range next.Licenses {
+		before := c.Licenses[id]
+		if before == nil {
+			before = new(book)
+		}
+		if !before.makesGood(after) {
+			return false
+		}
+	}
+	return true
+}
+
 // store keeps the state in two files that are written in turns, so that the loss of one is noticed and costs a block
-// at most. Each is whole or not at all, and carries an HMAC.
+// at most. What the other copy would not make good is written to both. Each is whole or not at all, and carries an HMAC.
 type store struct {
 	path string
 	key  []byte
 
 	mu         sync.Mutex // one write at a time
 	generation int64      // of the last write
+	last       *content   // of the last write; what it points to is never changed
 	lock       *os.File
 }
 
 func newStore(config Config) *store {
 	mac := hmac.New(sha256.New, config.State.Secret)
 	mac.Write([]byte("license/enforce state 1\x00" + license.Product + "\x00" + config.Fingerprint))
-	return &store{path: config.State.Path, key: mac.Sum(nil)}
+	return &store{path: config.State.Path, key: mac.Sum(nil), last: new(content)}
 }
 
 // slot is the file that holds the generation: they take turns.
@@ -87,7 +105,7 @@ func (s *store) open() (c *content, fault string, err error) {
 			fault = "a copy is older than it may be" // or the same as the other
 		}
 	}
-	s.generation = c.Generation
+	s.generation, s.last = c.Generation, c
 	return c, fault, nil
 }
 
@@ -144,7 +162,15 @@ func (s *store) mac(body []byte) []byte {
 func (s *store) write(take func() *content) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := take()
+	c, before := take(), s.last
+	if err := s.put(c); err != nil || before.makesGood(c) {
+		return err
+	}
+	return s.put(c)
+}
+
+// put writes one copy.
+func (s *store) put(c *content) error {
 	c.Version, c.Generation = 1, s.generation+1
 	file, err := s.format(c)
 	if err != nil {
@@ -153,7 +179,7 @@ func (s *store) write(take func() *content) error {
 	if err := replaceFile(s.slot(c.Generation), file); err != nil {
 		return withoutPath(err)
 	}
-	s.generation = c.Generation
+	s.generation, s.last = c.Generation, c
 	return nil
 }
 
