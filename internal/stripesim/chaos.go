@@ -2,6 +2,7 @@ package stripesim
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -19,13 +20,17 @@ type settings struct {
 type deliverySettings struct {
 	// Duplicates is how many copies are sent at once; 0 and 1 are one. At most 100.
 	Duplicates int `json:"duplicates"`
+	// Duplicate is the share of events, 0 to 1, that come twice or three times,
+	// by the seed.
+	Duplicate float64 `json:"duplicate"`
 	// Hold keeps events until POST /_sim/release.
 	Hold bool `json:"hold"`
 	// Drop is the share of events, 0 to 1, that an endpoint never gets.
 	Drop float64 `json:"drop"`
-	// Reorder gives each event a delay of its own, up to 2 s, by the seed.
+	// Reorder gives each copy of an event a delay of its own, up to 2 s, by the
+	// seed.
 	Reorder bool `json:"reorder"`
-	// Seed decides what is dropped and delayed.
+	// Seed decides what is dropped, doubled and delayed.
 	Seed uint64 `json:"seed"`
 	// DelayMS is how long an event waits first, in milliseconds of the
 	// stand-in's clock. At most a day.
@@ -38,26 +43,36 @@ func (d deliverySettings) check() error {
 		return invalid("out_of_range", "duplicates", "duplicates must be between 0 and 100.")
 	case !(d.Drop >= 0 && d.Drop <= 1):
 		return invalid("out_of_range", "drop", "drop must be between 0 and 1.")
+	case !(d.Duplicate >= 0 && d.Duplicate <= 1):
+		return invalid("out_of_range", "duplicate", "duplicate must be between 0 and 1.")
 	case d.DelayMS < 0 || d.DelayMS > (24*time.Hour).Milliseconds():
 		return invalid("out_of_range", "delay_ms", "delay_ms must be between 0 and a day.")
 	}
 	return nil
 }
 
-// fate is what the settings have in store for one event at one endpoint.
+// chaos is the delivery that a seed alone stands for: a quarter of the events
+// come more than once, all come out of order, and one in eight never comes.
+func chaos(seed uint64) deliverySettings {
+	return deliverySettings{Duplicate: 0.25, Drop: 0.125, Reorder: true, Seed: seed}
+}
+
+// fate is what the settings have in store for one event at one endpoint: a
+// state, and a delay for each copy.
 type fate struct {
-	state string
-	delay time.Duration
+	state  string
+	delays []time.Duration
 }
 
 // draw decides an event's fate. The same seed and the same sequence of events
 // give the same fates, also across a restart.
 func (x *tx) draw(how deliverySettings) fate {
-	f := fate{state: statePending, delay: time.Duration(how.DelayMS) * time.Millisecond}
+	base := time.Duration(how.DelayMS) * time.Millisecond
+	f := fate{state: statePending, delays: slices.Repeat([]time.Duration{base}, max(1, how.Duplicates))}
 	if how.Hold {
 		f.state = stateHeld
 	}
-	if how.Drop == 0 && !how.Reorder {
+	if how.Drop == 0 && how.Duplicate == 0 && !how.Reorder {
 		return f
 	}
 	s := x.settings()
@@ -67,8 +82,13 @@ func (x *tx) draw(how deliverySettings) fate {
 	if r.Float64() < how.Drop {
 		f.state = stateDropped
 	}
+	if r.Float64() < how.Duplicate {
+		f.delays = append(f.delays, slices.Repeat([]time.Duration{base}, 1+r.IntN(2))...)
+	}
 	if how.Reorder {
-		f.delay += time.Duration(r.Int64N(int64(reorderWindow)))
+		for i := range f.delays {
+			f.delays[i] += time.Duration(r.Int64N(int64(reorderWindow)))
+		}
 	}
 	return f
 }

@@ -15,6 +15,7 @@ func (s *Server) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /_sim/delivery", controlCall(s, showDelivery))
 	mux.Handle("POST /_sim/delivery", controlCall(s, setDelivery))
+	mux.Handle("POST /_sim/chaos", controlCall(s, setChaos))
 	mux.Handle("POST /_sim/release", controlCall(s, releaseHeld))
 	mux.Handle("GET /_sim/events", controlCall(s, controlEvents))
 	mux.Handle("GET /_sim/events/{id}", controlCall(s, controlEvent))
@@ -105,6 +106,16 @@ func setDelivery(x *tx, _ *http.Request, in deliverySettings) (any, error) {
 	s.Delivery, s.Draws = in, 0
 	x.saveSettings(s)
 	return in, nil
+}
+
+type chaosIn struct {
+	Seed uint64 `json:"seed"`
+}
+
+// setChaos is POST /_sim/chaos: deliveries go wrong as the seed has it, until
+// POST /_sim/delivery says otherwise.
+func setChaos(x *tx, r *http.Request, in chaosIn) (any, error) {
+	return setDelivery(x, r, chaos(in.Seed))
 }
 
 type releaseIn struct {

@@ -88,8 +88,8 @@ func (x *tx) deliverNew(event *record) error {
 			continue
 		}
 		fate := x.draw(how)
-		for range max(1, how.Duplicates) {
-			if _, err := x.newDelivery(event, id, fate.state, fate.delay); err != nil {
+		for _, delay := range fate.delays {
+			if _, err := x.newDelivery(event, id, fate.state, delay); err != nil {
 				return err
 			}
 		}

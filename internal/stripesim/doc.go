@@ -36,7 +36,8 @@
 // are {"error":{"code","message"}}. An unknown field is an error.
 //
 //	GET  /_sim/delivery               the delivery settings
-//	POST /_sim/delivery               {duplicates, hold, drop, reorder, seed, delay_ms}: all of them anew; {} is normal
+//	POST /_sim/delivery               {duplicates, duplicate, hold, drop, reorder, seed, delay_ms}: all of them anew; {} is normal
+//	POST /_sim/chaos                  {seed}: duplicates, drops and disorder by a seed, until /_sim/delivery is set again
 //	POST /_sim/release                {order: created|reverse|shuffle, seed}: let go what was held, one after another
 //	GET  /_sim/events                 ?type=&object=: events, newest first, with their deliveries
 //	GET  /_sim/events/{id}            one event: its body and its deliveries

@@ -326,3 +326,52 @@ func (h *harness) waitFor(event, field string, want any) map[string]any {
 	h.t.Fatalf("waited for %s %v: %v", field, want, d)
 	return nil
 }
+
+func TestChaosGoesByItsSeed(t *testing.T) {
+	t.Parallel()
+	run := func(seed int) (fates string, copies, dropped int) {
+		h := start(t, nil)
+		h.control("POST", "/_sim/chaos", map[string]any{"seed": seed})
+		for range 40 {
+			_, err := h.sdk.Products.New(&stripe.ProductParams{Name: stripe.String("Pack")})
+			h.must(err)
+		}
+		sent := 0
+		for _, e := range h.control("GET", "/_sim/events", nil)["events"].([]any) {
+			list := e.(map[string]any)["deliveries"].([]any)
+			fates += fmt.Sprint(len(list))
+			for _, v := range list {
+				d := v.(map[string]any)
+				created, err := time.Parse(time.RFC3339Nano, d["created"].(string))
+				h.must(err)
+				next, err := time.Parse(time.RFC3339Nano, d["next"].(string))
+				h.must(err)
+				fates += fmt.Sprint(d["state"] == "dropped", next.Sub(created), " ")
+				if d["state"] != "dropped" {
+					sent++
+				}
+			}
+			if list[0].(map[string]any)["state"] == "dropped" {
+				dropped++
+			}
+			copies += len(list) - 1
+		}
+		made := map[string]int{}
+		for i, e := range h.events() {
+			made[e.id] = i
+		}
+		if slices.IsSortedFunc(h.sink.wait(sent), func(a, b received) int { return made[a.event.ID] - made[b.event.ID] }) {
+			t.Error("all came in the order in which it happened")
+		}
+		return fates, copies, dropped
+	}
+	first, copies, dropped := run(7)
+	again, _, _ := run(7)
+	other, _, _ := run(8)
+	if first != again || first == other {
+		t.Errorf("fates of seed 7 twice, and of 8:\n%s\n%s\n%s", first, again, other)
+	}
+	if copies == 0 || dropped == 0 || dropped == 40 {
+		t.Errorf("%d copies and %d drops of 40 events", copies, dropped)
+	}
+}
