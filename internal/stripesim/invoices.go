@@ -246,7 +246,7 @@ func listInvoiceLines(x *tx, c *call) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(inv.Private.list("lines"), c.params, "/v1/invoices/"+c.path("id")+"/lines"), nil
+	return pageOf(shownParts(inv, "lines"), c.params, "/v1/invoices/"+c.path("id")+"/lines"), nil
 }
 
 // nextNumber counts up the numbers of a customer's invoices.

@@ -57,11 +57,14 @@ func noDetails() object {
 }
 
 // shownLines are an object's line items, or those that a test laid over them.
-func shownLines(r *record) []any {
-	if patched, ok := r.ObjectPatch["line_items"].(object); ok {
+func shownLines(r *record) []any { return shownParts(r, "line_items") }
+
+// shownParts are the parts that an object's list member has, all of them.
+func shownParts(r *record, member string) []any {
+	if patched, ok := r.ObjectPatch[member].(object); ok && patched.has("data") {
 		return patched.list("data")
 	}
-	return r.Private.list("line_items")
+	return r.Private.list(member)
 }
 
 // invoiceLines makes the lines of an invoice from one-time line items.

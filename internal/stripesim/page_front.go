@@ -28,7 +28,7 @@ type frontTable struct {
 
 type frontRow struct {
 	ID, Status, About, Money string
-	Created                  int64
+	Until, Created           int64
 }
 
 type frontEndpoint struct{ ID, URL, Status string }
@@ -81,7 +81,7 @@ func (x *tx) frontTable(kind string) frontTable {
 				sum += it.sub("price").int("unit_amount") * it.int("quantity")
 			}
 			row.Money = formatMoney(sum, b.str("currency"))
-			row.About = "each " + every(rhythm(&record{Body: b})) + ", until " + day(b.int("current_period_end"))
+			row.About, row.Until = "each "+every(rhythm(&record{Body: b})), b.int("current_period_end")
 		case kind == kindInvoice:
 			row.Money = formatMoney(b.int("total"), b.str("currency"))
 			row.About = strings.TrimSpace(b.str("number") + " " + b.str("billing_reason"))
@@ -131,7 +131,7 @@ func (s *Server) receiptPage(w http.ResponseWriter, r *http.Request) {
 		b := charge.Body
 		page = messagePage{
 			Title: "Receipt", Text: formatMoney(b.int("amount"), b.str("currency")) + " with " + methodName(x.find(kindMethod, b.str("payment_method"))) +
-				" on " + day(b.int("created")) + ": " + b.str("status") + ".",
+				": " + b.str("status") + ".",
 		}
 		if n := b.int("amount_refunded"); n > 0 {
 			page.Text += " Refunded: " + formatMoney(n, b.str("currency")) + "."
