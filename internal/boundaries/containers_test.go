@@ -28,6 +28,11 @@ type service struct {
 	ReadOnly    bool                                  `yaml:"read_only"`
 	CapDrop     []string                              `yaml:"cap_drop"`
 	SecurityOpt []string                              `yaml:"security_opt"`
+	Ulimits     map[string]int                        `yaml:"ulimits"`
+	PIDsLimit   int                                   `yaml:"pids_limit"`
+	IPC         string                                `yaml:"ipc"`
+	Memory      string                                `yaml:"mem_limit"`
+	MemorySwap  string                                `yaml:"memswap_limit"`
 	Command     []string                              `yaml:"command"`
 	Volumes     []string                              `yaml:"volumes"`
 	Secrets     []string                              `yaml:"secrets"`
@@ -100,9 +105,15 @@ func TestComposeIsolatesTheSigner(t *testing.T) {
 	if signer.NetworkMode != "none" || len(signer.Networks) > 0 || len(signer.Ports) > 0 {
 		t.Error("the signer has a network")
 	}
+	if signer.IPC != "private" || signer.Memory == "" || signer.Memory != signer.MemorySwap {
+		t.Error("the signer's memory is shared or swapped")
+	}
 	for name, s := range c.Services {
 		if name == "postgres" {
 			continue
+		}
+		if core, ok := s.Ulimits["core"]; !ok || core != 0 || s.PIDsLimit < 1 || s.PIDsLimit > 256 {
+			t.Errorf("%s may dump core or start any number of threads", name)
 		}
 		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
 			t.Errorf("%s may write its own files, has capabilities or may gain privileges", name)
