@@ -138,8 +138,9 @@ func TestALostSignersHostIsReplacedByTheRunbook(t *testing.T) {
 			s.watch("new")
 		case strings.Contains(b.script, ". ./size"):
 			s.issue("new", s.paid("ord_6"))
-			s.copies(6)
-			s.write("new/size", "SIZE=6\n", 0o600)
+			s.issue("new", s.paid("ord_7")) // more than the old store, which had a revocation bundle too
+			s.copies(7)
+			s.write("new/size", "SIZE=7\n", 0o600)
 		}
 		return b.on
 	})
@@ -147,10 +148,10 @@ func TestALostSignersHostIsReplacedByTheRunbook(t *testing.T) {
 	s.wants(outputs, 2, "signed by 2 of 2 root keys", "issuance log restored: 3 records, trust bundle version 1", "issuance log verifies: 3 records")
 	s.wants(outputs, 4, "no alarm: 3 entries")
 	s.wants(outputs, 5, "read 3 licenses from the signer's log, which lacked 2: 2 logged again, 0 refused, 0 logged with other bytes")
-	s.wants(outputs, 6, "minimum log size 6", "signed by 2 of 2 root keys")
+	s.wants(outputs, 6, "minimum log size 7", "signed by 2 of 2 root keys")
 
 	status, err := signer.NewClient(s.path("new", "signer.sock")).Status(t.Context())
-	if err != nil || !status.Ready || status.TrustVersion != 2 || status.LogSize != 6 {
+	if err != nil || !status.Ready || status.TrustVersion != 2 || status.LogSize != 7 {
 		t.Errorf("the new signer says %+v, %v", status, err)
 	}
 	for order, event := range events {
@@ -158,13 +159,13 @@ func TestALostSignersHostIsReplacedByTheRunbook(t *testing.T) {
 			t.Errorf("%s has other bytes", order)
 		}
 	}
-	s.copies(6)
+	s.copies(7)
 
 	if out, err := s.shell("signer", "systemctl start signer"); err == nil || !strings.Contains(out, "issuance log is missing") {
 		t.Errorf("the fenced signer starts: %v\n%s", err, out)
 	}
 	s.mustShell("new", "systemctl stop signer; mkdir aside; mv log.db log.db.size aside/; cp ../signer/fenced/* .")
-	if out, err := s.shell("new", "systemctl start signer"); err == nil || !strings.Contains(out, "5 records, the trust bundle asks for 6") {
+	if out, err := s.shell("new", "systemctl start signer"); err == nil || !strings.Contains(out, "6 records, the trust bundle asks for 7") {
 		t.Errorf("the new host takes the old store: %v\n%s", err, out)
 	}
 }
