@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/metrum-ai/licensing-portal/internal/catalog"
 	"github.com/metrum-ai/licensing-portal/internal/postgres/pgtest"
 	"github.com/metrum-ai/licensing-portal/internal/signer"
+	"github.com/metrum-ai/licensing-portal/internal/stripesim"
 	"github.com/metrum-ai/licensing-portal/internal/witness"
 )
 
@@ -100,6 +102,23 @@ func (s *site) copies(size int64) {
 	s.t.Fatalf("the witness says %+v", state)
 }
 
+// stripe starts a stand-in for Stripe, and answers how the portal finds it. It knows no payment: an audit asks it about none
+// of the last minutes.
+func (s *site) stripe() []string {
+	s.t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	address := "http://" + server.Listener.Addr().String()
+	sim, err := stripesim.New(stripesim.Config{PublicURL: address, APIKey: "rk_test_runbook_0123456789"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	server.Config.Handler = sim.Handler()
+	server.Start()
+	s.t.Cleanup(func() { server.Close(); _ = sim.Close() })
+	s.write("portal/stripe.key", "rk_test_runbook_0123456789", 0o600)
+	return []string{"STRIPE_API_URL=" + address, "STRIPE_API_KEY_FILE=" + s.path("portal", "stripe.key")}
+}
+
 func TestALostSignersHostIsReplacedByTheRunbook(t *testing.T) {
 	t.Parallel()
 	s := founded(t)
@@ -127,7 +146,7 @@ func TestALostSignersHostIsReplacedByTheRunbook(t *testing.T) {
 
 	// What the ceremony put aside is brought to the new host.
 	s.mustShell("new", "cp ../signer/config.json ../signer/passphrase ../signer/*.pem ../signer/webhook.secret ../signer/trust.json* ../signer/root-* .")
-	s.env["portal"] = []string{database, "SIGNER_SOCKET=" + s.path("new", "signer.sock")}
+	s.env["portal"] = append(s.stripe(), database, "SIGNER_SOCKET="+s.path("new", "signer.sock"))
 	outputs := s.follow("lost-signer-host.md", func(b block, n int) string {
 		switch {
 		case b.on == "old":
@@ -147,7 +166,8 @@ func TestALostSignersHostIsReplacedByTheRunbook(t *testing.T) {
 	s.wants(outputs, 1, "copy verifies: 3 entries")
 	s.wants(outputs, 2, "signed by 2 of 2 root keys", "issuance log restored: 3 records, trust bundle version 1", "issuance log verifies: 3 records")
 	s.wants(outputs, 4, "no alarm: 3 entries")
-	s.wants(outputs, 5, "read 3 licenses from the signer's log, which lacked 2: 2 logged again, 0 refused, 0 logged with other bytes")
+	s.wants(outputs, 5, "read 3 licenses from the signer's log, which lacked 2: 2 logged again, 0 refused, 0 logged with other bytes",
+		"log: checkpoint of 5 entries", "licenses: 5 logged, 5 stored, 0 revoked", "no differences")
 	s.wants(outputs, 6, "minimum log size 7", "signed by 2 of 2 root keys")
 
 	status, err := signer.NewClient(s.path("new", "signer.sock")).Status(t.Context())

@@ -33,6 +33,8 @@ const usage = `usage: portal COMMAND
   staff enroll -name NAME -role issuer|approver|finance
                          print a link, good for an hour, where NAME makes a passkey
   restore                refill the database from the signer's log
+  audit [-json] [-log-key VERIFIER_KEY]
+                         compare the signer's log, the database and Stripe; exits with 1 where they differ
   replay                 send the signer the evidence of licenses that its log lost
 
 Every command takes its configuration from the environment: DATABASE_URL, PORTAL_PUBLIC_URL, PORTAL_LISTEN,
@@ -70,7 +72,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	commands := map[string]func(context.Context, []string) error{
 		"serve": p.serve, "worker": p.worker, "migrate": p.migrate, "reconcile": p.reconcile,
-		"catalog": p.catalog, "staff": p.staff, "restore": p.restore, "replay": p.replay,
+		"catalog": p.catalog, "staff": p.staff, "restore": p.restore, "replay": p.replay, "audit": p.audit,
 	}
 	if args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
 		fmt.Fprint(stdout, usage)

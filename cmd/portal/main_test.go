@@ -92,6 +92,9 @@ func serveSigner(t *testing.T, dir string) string {
 		w.WriteHeader(http.StatusUnprocessableEntity)
 		_ = json.NewEncoder(w).Encode(&signer.Error{Code: signer.CodeNoSigningKey, Message: "the bundle has no revocation key"})
 	})
+	mux.HandleFunc("GET /v1/log/checkpoint", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "test/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n\u2014 test/log AAAA\n")
+	})
 	path := filepath.Join(dir, "s")
 	listener, err := net.Listen("unix", path)
 	if err != nil {
@@ -158,7 +161,7 @@ func TestWrongUseSaysWhatIsRight(t *testing.T) {
 	t.Parallel()
 	p := &place{t: t, env: map[string]string{}}
 	for _, args := range [][]string{
-		{}, {"sell"}, {"serve", "now"}, {"catalog"}, {"catalog", "pull"}, {"catalog", "push", "now"},
+		{}, {"sell"}, {"serve", "now"}, {"audit", "now"}, {"audit", "-log-key", "x"}, {"audit", "-xml"}, {"catalog"}, {"catalog", "pull"}, {"catalog", "push", "now"},
 		{"catalog", "push", "-webhook", "https://portal.example/webhooks/stripe"}, {"catalog", "push", "-secret-file", "s"},
 		{"catalog", "plan", "-webhook", "http://portal.example/webhooks/stripe"}, {"staff"}, {"staff", "hire"}, {"staff", "review", "forget"},
 		{"staff", "enroll"}, {"staff", "enroll", "-name", "Ada"}, {"staff", "enroll", "-name", "Ada", "-role", "issuer", "more"},
@@ -177,7 +180,7 @@ func TestWrongUseSaysWhatIsRight(t *testing.T) {
 func TestACommandNamesWhatIsMissingAndNoSecret(t *testing.T) {
 	t.Parallel()
 	p := &place{t: t, env: map[string]string{"DATABASE_URL": "postgres://portal:hunter2@localhost:1/%zz"}}
-	for _, args := range [][]string{{"serve"}, {"worker"}, {"migrate"}, {"restore"}, {"replay"}, {"reconcile"}, {"staff", "review"}} {
+	for _, args := range [][]string{{"serve"}, {"worker"}, {"migrate"}, {"restore"}, {"replay"}, {"audit"}, {"reconcile"}, {"staff", "review"}} {
 		_, err := p.run(args...)
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("portal %v: %v", args, err)
@@ -217,6 +220,9 @@ func TestTheCommandsWorkOnAFreshPlace(t *testing.T) {
 	p.mustRun(append([]string{"catalog", "status"}, webhook...)...)
 	if out := p.mustRun("restore"); !strings.Contains(out, "read 0 licenses") {
 		t.Errorf("restore: %s", out)
+	}
+	if out := p.mustRun("audit"); !strings.Contains(out, "no differences") || !strings.Contains(out, "signature not checked") {
+		t.Errorf("audit: %s", out)
 	}
 	if out := p.mustRun("replay"); !strings.Contains(out, "which lacked 0") {
 		t.Errorf("replay: %s", out)

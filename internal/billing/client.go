@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/charge"
 	"github.com/stripe/stripe-go/v76/checkout/session"
+	"github.com/stripe/stripe-go/v76/dispute"
 	"github.com/stripe/stripe-go/v76/event"
 	"github.com/stripe/stripe-go/v76/price"
 	"github.com/stripe/stripe-go/v76/product"
@@ -48,6 +50,8 @@ type Client struct {
 	products  product.Client
 	events    event.Client
 	endpoints webhookendpoint.Client
+	charges   charge.Client
+	disputes  dispute.Client
 	log       *slog.Logger
 }
 
@@ -88,6 +92,8 @@ func New(c Config) (*Client, error) {
 		products:  product.Client{B: backends.API, Key: c.Key},
 		events:    event.Client{B: backends.API, Key: c.Key},
 		endpoints: webhookendpoint.Client{B: backends.API, Key: c.Key},
+		charges:   charge.Client{B: backends.API, Key: c.Key},
+		disputes:  dispute.Client{B: backends.API, Key: c.Key},
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/signer"
 )
@@ -24,6 +25,8 @@ type Logged struct {
 	Index     uint64
 	LicenseID string
 	SHA256    string // lower-case hex, of the license file
+	Payment   string // at Stripe, as in Payment.ID; "" for what staff approved without one
+	LoggedAt  time.Time
 }
 
 // Unlogged is a stored license, with what the signer needs to issue it again. Event has no ID where none is stored that
@@ -67,7 +70,11 @@ func logged(page []signer.Entry) []Logged {
 	for _, e := range page {
 		if e.Kind == kindIssuance {
 			sum := sha256.Sum256([]byte(e.Envelope))
-			list = append(list, Logged{Index: e.Index, LicenseID: e.LicenseID, SHA256: hex.EncodeToString(sum[:])})
+			l := Logged{Index: e.Index, LicenseID: e.LicenseID, SHA256: hex.EncodeToString(sum[:]), Payment: e.Payment, LoggedAt: e.LoggedAt}
+			if e.Payment == "" && e.Approval == "" && e.Event != nil {
+				l.Payment = readObject(e.Event.Body).ID // the session of a free package
+			}
+			list = append(list, l)
 		}
 	}
 	return list

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,15 +17,28 @@ type mirror struct {
 	ready bool // unlogged was made
 }
 
-// OpenMirror takes a connection out of the pool for good; Close ends it.
+// comparePatience is for statements that read all licenses there are.
+const comparePatience = Patience(10 * time.Minute)
+
+// OpenMirror makes a connection of its own; Close ends it.
 func (s *Fulfillment) OpenMirror(ctx context.Context) (fulfillment.Mirror, error) {
-	pooled, err := s.pool.Acquire(ctx)
+	return s.openMirror(ctx)
+}
+
+func (s *Fulfillment) openMirror(ctx context.Context) (*mirror, error) {
+	config := s.pool.Config().ConnConfig
+	config.Tracer = comparePatience
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("mirror: %w", telling(err))
 	}
-	m := &mirror{conn: pooled.Hijack()}
+	m := &mirror{conn: conn}
+	// What of Stripe and of revocations an audit compares stands beside the log; a replay leaves it empty.
 	_, err = m.conn.Exec(ctx, `CREATE TEMPORARY TABLE logged (
-		license_id text PRIMARY KEY, log_index bigint NOT NULL, sha256 text NOT NULL)`)
+			license_id text PRIMARY KEY, log_index bigint NOT NULL, sha256 text NOT NULL, payment text NOT NULL, logged_at timestamptz NOT NULL);
+		CREATE TEMPORARY TABLE revoked (license_id text PRIMARY KEY);
+		CREATE TEMPORARY TABLE paid (id text PRIMARY KEY, order_id text NOT NULL, created timestamptz NOT NULL, paid boolean NOT NULL,
+			refunded boolean NOT NULL, lost boolean NOT NULL)`)
 	if err != nil {
 		return nil, fmt.Errorf("mirror: %w", telling(errors.Join(err, m.Close(ctx))))
 	}
@@ -36,9 +50,10 @@ func (m *mirror) Close(ctx context.Context) error { return m.conn.Close(ctx) }
 
 // AddLogged adds a page of the log.
 func (m *mirror) AddLogged(ctx context.Context, page []fulfillment.Logged) error {
-	_, err := m.conn.CopyFrom(ctx, pgx.Identifier{"logged"}, []string{"license_id", "log_index", "sha256"},
+	_, err := m.conn.CopyFrom(ctx, pgx.Identifier{"logged"}, []string{"license_id", "log_index", "sha256", "payment", "logged_at"},
 		pgx.CopyFromSlice(len(page), func(i int) ([]any, error) {
-			return []any{page[i].LicenseID, int64(page[i].Index), page[i].SHA256}, nil
+			l := page[i]
+			return []any{l.LicenseID, int64(l.Index), l.SHA256, l.Payment, l.LoggedAt}, nil
 		}))
 	if err != nil {
 		return fmt.Errorf("mirror: %w", telling(err))

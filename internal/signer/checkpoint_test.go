@@ -46,6 +46,9 @@ func TestACheckpointReadsInOneSpellingOnly(t *testing.T) {
 		if got, err := OpenCheckpoint(signed, s); err != nil || got != c {
 			t.Errorf("%+v reads as %+v, %v", c, got, err)
 		}
+		if got, err := ReadCheckpoint(signed); err != nil || got != c {
+			t.Errorf("unverified, %+v reads as %+v, %v", c, got, err)
+		}
 		if _, err := OpenCheckpoint(bytes.Replace(signed, []byte("\n7\n"), []byte("\n8\n"), 1), s); err == nil {
 			t.Error("another size under the same signature")
 		}
@@ -67,6 +70,9 @@ func TestACheckpointReadsInOneSpellingOnly(t *testing.T) {
 		}
 		if got, err := OpenCheckpoint(signed, s); err == nil {
 			t.Errorf("%q reads as %+v", text, got)
+		}
+		if got, err := ReadCheckpoint(signed); err == nil && !strings.HasPrefix(text, "other/log") {
+			t.Errorf("unverified, %q reads as %+v", text, got)
 		}
 	}
 }
