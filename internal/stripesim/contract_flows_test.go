@@ -2,7 +2,6 @@ package stripesim_test
 
 import (
 	"net/url"
-	"time"
 
 	"github.com/stripe/stripe-go/v76"
 )
@@ -241,7 +240,7 @@ func invoiceFlow(h *harness) {
 	h.must(err)
 	_, err = h.sdk.InvoiceItems.Del(spare.ID, nil)
 	h.must(err)
-	up := &stripe.InvoiceParams{Description: stripe.String("One year"), Footer: stripe.String("Net 30"), DueDate: stripe.Int64(time.Now().Add(30 * aDay).Unix())}
+	up := &stripe.InvoiceParams{Description: stripe.String("One year"), Footer: stripe.String("Net 30"), DueDate: stripe.Int64(h.sim.Now().Add(30 * aDay).Unix())}
 	up.AddMetadata("order_id", "order_1")
 	_, err = h.sdk.Invoices.Update(inv.ID, up)
 	h.must(err)
@@ -328,7 +327,7 @@ func quoteFlow(h *harness) {
 	q := h.quote(c.ID, "")
 	_, err := h.sdk.Quotes.Update(q.ID, &stripe.QuoteParams{Header: stripe.String("Offer"), Footer: stripe.String("Net 30"), Metadata: map[string]string{"seen": "yes"}})
 	h.must(err)
-	_, err = h.sdk.Quotes.FinalizeQuote(q.ID, &stripe.QuoteFinalizeQuoteParams{ExpiresAt: stripe.Int64(time.Now().Add(10 * aDay).Unix())})
+	_, err = h.sdk.Quotes.FinalizeQuote(q.ID, &stripe.QuoteFinalizeQuoteParams{ExpiresAt: stripe.Int64(h.sim.Now().Add(10 * aDay).Unix())})
 	h.must(err)
 	get := &stripe.QuoteParams{}
 	get.AddExpand("line_items")

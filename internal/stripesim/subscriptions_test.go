@@ -405,3 +405,32 @@ func TestDeclinedCardBeginsNoSubscription(t *testing.T) {
 	h.must(err)
 	want(t, "second try", s.PaymentStatus, "paid")
 }
+
+func TestWhatFellDueWhileTheStandInWasOffHappensAtItsTime(t *testing.T) {
+	t.Parallel()
+	dir, sink := t.TempDir(), newReceiver(t)
+	at := time.Date(2027, time.May, 1, 9, 30, 0, 0, time.UTC)
+	run := func(now time.Time) *harness {
+		return start(t, func(c *stripesim.Config) {
+			c.Dir, c.Clock = dir, func() time.Time { return now }
+			c.Endpoints[0].URL = sink.srv.URL
+		})
+	}
+	h := run(at)
+	_, sub := h.subscribe(h.monthly(2500).ID, "card_ok")
+	waiting := h.finalize(h.draft(h.customer().ID, 30000, "usd").ID)
+	h.act(waiting.ID, "pay", map[string]any{"method": "bank_ok"})
+	h.stop()
+
+	h = run(at.AddDate(0, 2, 1))
+	list := h.invoices(sub.ID)
+	if len(list) != 3 || list[2].Status != "paid" || list[1].Created != at.AddDate(0, 1, 0).Unix() {
+		t.Fatalf("%d invoices after two months", len(list))
+	}
+	paid := h.invoice(waiting.ID)
+	if paid.Status != "paid" || paid.StatusTransitions.PaidAt != at.Add(time.Hour).Unix() {
+		t.Errorf("the debit: %s at %d", paid.Status, paid.StatusTransitions.PaidAt)
+	}
+	sink.wait(4, "invoice.paid") // late, and all the same
+	h.sameAsTold()
+}
