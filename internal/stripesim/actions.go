@@ -195,7 +195,7 @@ func (x *tx) payAtPage(inv *record, name string) error {
 	if err != nil {
 		return err
 	}
-	if known.present != outcomeDeclined { // what pays a subscription's invoice is kept for the next one
+	if known.present != outcomeDeclined {
 		if err := x.attach(method, inv.Body.str("customer")); err != nil {
 			return err
 		}

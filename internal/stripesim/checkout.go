@@ -260,7 +260,10 @@ func (x *tx) subscribeAtCheckout(r *record, c choice) error {
 		return err
 	}
 	if inv = x.find(kindInvoice, inv.Body.str("id")); !inv.Body.flag("paid") {
-		if err := x.firstPayment(r, inv, method); err != nil {
+		intent := x.find(kindIntent, inv.Body.str("payment_intent"))
+		intent.Private["session"] = r.Body["id"]
+		x.save(intent)
+		if err := x.firstPayment(sub, inv, method, true); err != nil {
 			return err
 		}
 	}
@@ -268,20 +271,6 @@ func (x *tx) subscribeAtCheckout(r *record, c choice) error {
 		r.Body["payment_status"] = "paid"
 	}
 	return x.complete(r)
-}
-
-// firstPayment collects a subscription's first invoice at Checkout. A bank debit
-// under way makes it active, as Stripe trusts that it will settle.
-func (x *tx) firstPayment(r, inv, method *record) error {
-	intent := x.find(kindIntent, inv.Body.str("payment_intent"))
-	intent.Private["session"] = r.Body["id"]
-	x.save(intent)
-	what, err := x.collect(inv, method, true)
-	if err != nil || what == outcomePaid {
-		return err
-	}
-	sub := x.find(kindSubscription, r.Body.str("subscription"))
-	return x.change(sub, "customer.subscription.updated", func(b object) { b["status"] = "active" })
 }
 
 func contains(list []string, want string) bool { return slices.Contains(list, want) }

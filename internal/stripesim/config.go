@@ -27,8 +27,8 @@ type Config struct {
 	Endpoints []EndpointConfig
 	// Dir is the directory that keeps the state; empty keeps it in memory only.
 	Dir string
-	// SettleAfter is how long a bank debit takes, on the stand-in's clock;
-	// 60 s by default.
+	// SettleAfter is how long a bank debit, or a refund to a bank, takes on the
+	// stand-in's clock; 60 s by default.
 	SettleAfter time.Duration
 	// DeliveryTimeout bounds one webhook request; 10 s by default.
 	DeliveryTimeout time.Duration

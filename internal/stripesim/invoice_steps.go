@@ -53,17 +53,18 @@ func (x *tx) finalize(inv *record) error {
 			return err
 		}
 	}
-	if err := x.emit("invoice.finalized", inv, nil); err != nil {
+	sent := b.str("collection_method") == "send_invoice"
+	if b.flag("auto_advance") && !sent && b.int("amount_due") > 0 {
+		inv.Private["due_at"], b["next_payment_attempt"] = now+draftLife, now+draftLife
+	}
+	if err := x.emitSaved("invoice.finalized", inv); err != nil {
 		return err
 	}
 	switch {
 	case b.int("amount_due") == 0:
 		return x.markPaid(inv)
-	case b.flag("auto_advance") && b.str("collection_method") == "send_invoice":
+	case b.flag("auto_advance") && sent:
 		return x.emit("invoice.sent", inv, nil)
-	case b.flag("auto_advance"):
-		inv.Private["due_at"], b["next_payment_attempt"] = now+draftLife, now+draftLife
-		x.save(inv)
 	}
 	return nil
 }

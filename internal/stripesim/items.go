@@ -132,6 +132,15 @@ func (x *tx) startSubscription(sub, inv *record) error {
 	if method == nil {
 		return invalid("resource_missing", "", "This customer has no attached payment source or default payment method. Please consider adding a default payment method.")
 	}
-	_, err := x.payNow(inv, method)
-	return err
+	return x.firstPayment(sub, inv, method, false)
+}
+
+// firstPayment collects a subscription's first invoice. A bank debit under way
+// makes it active, as Stripe trusts that it will settle.
+func (x *tx) firstPayment(sub, inv, method *record, present bool) error {
+	what, err := x.collect(inv, method, present)
+	if err != nil || what != outcomeSettles && what != outcomeBounces {
+		return err
+	}
+	return x.change(x.find(kindSubscription, sub.Body.str("id")), "customer.subscription.updated", func(b object) { b["status"] = "active" })
 }

@@ -2,6 +2,7 @@ package stripesim
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -198,50 +199,48 @@ func (x *tx) changedItems(sub *record, changes []any) ([]any, error) {
 	list := cloneValue(sub.Body.sub("items").list("data")).([]any)
 	for i, v := range changes {
 		in, param := v.(object), "items["+strconv.Itoa(i)+"]"
-		at := -1
-		for j, it := range list {
-			if it.(object).str("id") == in.str("id") {
-				at = j
-			}
-		}
+		at := slices.IndexFunc(list, func(it any) bool { return it.(object).str("id") == in.str("id") })
 		switch {
 		case in.has("id") && at < 0:
 			return nil, missing(http.StatusBadRequest, "subscription item", in.str("id"), param+"[id]")
-		case in.flag("deleted") && at >= 0:
-			list = append(list[:at], list[at+1:]...)
+		case at >= 0 && in.flag("deleted"):
+			list = slices.Delete(list, at, at+1)
 			continue
-		}
-		it := object{}
-		if at >= 0 {
-			it = list[at].(object)
-		}
-		if in.has("price") || in.has("price_data") || at < 0 {
-			price, err := x.priceOf(in, param, "recurring")
-			if err != nil {
-				return nil, err
-			}
-			if price.Body["currency"] != sub.Body["currency"] {
-				return nil, invalid("", param+"[price]", "The price specified supports currencies of `%s`, but the subscription's is `%s`.", price.Body.str("currency"), sub.Body.str("currency"))
-			}
-			it["price"] = price.shown()
-		}
-		if in.has("quantity") {
-			it["quantity"] = in.int("quantity")
-		}
-		if in.has("metadata") {
-			it["metadata"] = mergeMetadata(it.sub("metadata"), in["metadata"])
-		}
-		if at < 0 {
-			quantity := max(1, it.int("quantity"))
-			made, err := x.newSubscriptionItem(sub.Body.str("id"), it.sub("price"), quantity)
+		case at < 0:
+			made, err := x.newSubscriptionItem(sub.Body.str("id"), nil, 1)
 			if err != nil {
 				return nil, err
 			}
 			list = append(list, made)
+			at = len(list) - 1
+		}
+		if err := x.changeItem(sub, list[at].(object), in, param); err != nil {
+			return nil, err
 		}
 	}
 	if len(list) == 0 {
 		return nil, invalid("", "items", "A subscription must have at least one active plan.")
 	}
 	return list, nil
+}
+
+// changeItem lays one change over an item; a new one needs a price.
+func (x *tx) changeItem(sub *record, it, in object, param string) error {
+	if it.sub("price") == nil || in.has("price") || in.has("price_data") {
+		price, err := x.priceOf(in, param, "recurring")
+		if err != nil {
+			return err
+		}
+		if price.Body["currency"] != sub.Body["currency"] {
+			return invalid("", param+"[price]", "The price specified supports currencies of `%s`, but the subscription's is `%s`.", price.Body.str("currency"), sub.Body.str("currency"))
+		}
+		it["price"] = price.shown()
+	}
+	if in.has("quantity") {
+		it["quantity"] = in.int("quantity")
+	}
+	if in.has("metadata") {
+		it["metadata"] = mergeMetadata(it.sub("metadata"), in["metadata"])
+	}
+	return nil
 }

@@ -121,7 +121,28 @@ func (x *tx) endSubscription(sub *record, reason string) error {
 		b["canceled_at"] = now
 	}
 	b["cancellation_details"] = merge(b.sub("cancellation_details"), object{"reason": nullable(reason)})
-	return x.emitSaved("customer.subscription.deleted", sub)
+	if err := x.emitSaved("customer.subscription.deleted", sub); err != nil {
+		return err
+	}
+	return x.stopCollecting(b.str("id"))
+}
+
+// stopCollecting leaves the unpaid invoices of a subscription that ended to
+// whoever wants to pay them.
+func (x *tx) stopCollecting(subscription string) error {
+	for _, id := range x.st.objects[kindInvoice].ids {
+		inv := x.find(kindInvoice, id)
+		if inv.Body.str("subscription") != subscription || !inv.Body.flag("auto_advance") {
+			continue
+		}
+		before := inv.Body.clone()
+		inv.Body["auto_advance"], inv.Body["next_payment_attempt"] = false, nil
+		delete(inv.Private, "due_at")
+		if err := x.tellInvoice(inv, before); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // expireSubscription ends a subscription that nobody paid for in time, and

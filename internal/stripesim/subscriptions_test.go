@@ -177,6 +177,9 @@ func TestUnpaidSubscriptionEndsAfterTheLastTry(t *testing.T) {
 	if now.Status != "canceled" || now.CancellationDetails.Reason != "payment_failed" || now.LatestInvoice.Status != "open" || now.LatestInvoice.AttemptCount != 4 {
 		t.Errorf("%s (%s), invoice %s after %d", now.Status, now.CancellationDetails.Reason, now.LatestInvoice.Status, now.LatestInvoice.AttemptCount)
 	}
+	if now.LatestInvoice.AutoAdvance || now.LatestInvoice.NextPaymentAttempt != 0 {
+		t.Error("the invoice of a subscription that ended is still collected")
+	}
 	made := len(h.invoices(sub.ID))
 	h.advance(90 * aDay)
 	want(t, "invoices", len(h.invoices(sub.ID)), made)
@@ -432,5 +435,54 @@ func TestWhatFellDueWhileTheStandInWasOffHappensAtItsTime(t *testing.T) {
 		t.Errorf("the debit: %s at %d", paid.Status, paid.StatusTransitions.PaidAt)
 	}
 	sink.wait(4, "invoice.paid") // late, and all the same
+	h.sameAsTold()
+}
+
+func TestCanceledSubscriptionIsNotCollectedAnyMore(t *testing.T) {
+	t.Parallel()
+	h := startOn(t, time.May, 1)
+	_, sub := h.subscribe(h.monthly(2500).ID, "card_fails_later")
+	h.advance(31*aDay + time.Hour)
+	_, err := h.sdk.Subscriptions.Cancel(sub.ID, nil)
+	h.must(err)
+	h.advance(30 * aDay)
+	inv := h.subscription(sub.ID).LatestInvoice
+	if inv.AttemptCount != 1 || inv.Status != "open" {
+		t.Errorf("%s after %d attempts", inv.Status, inv.AttemptCount)
+	}
+	h.act(inv.ID, "pay", nil) // the customer may still pay
+	now := h.subscription(sub.ID)
+	if now.Status != "canceled" || now.LatestInvoice.Status != "paid" {
+		t.Errorf("%s, invoice %s", now.Status, now.LatestInvoice.Status)
+	}
+	h.sameAsTold()
+}
+
+func TestSubscriptionThatNobodyPaysForExpires(t *testing.T) {
+	t.Parallel()
+	h := startOn(t, time.May, 1)
+	customer := h.customer()
+	card, err := h.sdk.PaymentMethods.Attach("pm_card_authenticationRequired", &stripe.PaymentMethodAttachParams{Customer: &customer.ID})
+	h.must(err)
+	price := h.monthly(2500).ID
+	q, err := h.sdk.Quotes.New(&stripe.QuoteParams{Customer: &customer.ID, LineItems: []*stripe.QuoteLineItemParams{{Price: &price}}})
+	h.must(err)
+	_, err = h.sdk.Quotes.FinalizeQuote(q.ID, nil)
+	h.must(err)
+	_, err = h.sdk.Quotes.Accept(q.ID, nil)
+	stripeError(t, err, 400, "resource_missing", "") // no card is the customer's default
+	_, err = h.sdk.Customers.Update(customer.ID, &stripe.CustomerParams{InvoiceSettings: &stripe.CustomerInvoiceSettingsParams{DefaultPaymentMethod: &card.ID}})
+	h.must(err)
+	q, err = h.sdk.Quotes.Accept(q.ID, nil)
+	h.must(err)
+	sub := h.subscription(q.Subscription.ID)
+	if q.Status != "accepted" || sub.Status != "incomplete" || sub.LatestInvoice.PaymentIntent.Status != "requires_action" {
+		t.Errorf("%s, %s, %s", q.Status, sub.Status, sub.LatestInvoice.PaymentIntent.Status)
+	}
+	h.advance(24 * time.Hour)
+	sub = h.subscription(sub.ID)
+	if sub.Status != "incomplete_expired" || sub.LatestInvoice.Status != "void" {
+		t.Errorf("a day later: %s, invoice %s", sub.Status, sub.LatestInvoice.Status)
+	}
 	h.sameAsTold()
 }
