@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/metrum-ai/licensing-portal/cmd/demo/founding"
 )
 
 const (
@@ -36,6 +38,8 @@ type result struct {
 	SignerConfig      string `json:"signer_config"`
 	PIDDir            string `json:"pid_dir"`
 	LogDir            string `json:"log_dir"`
+
+	Staff []founding.Member `json:"staff"`
 }
 
 func (s *stack) result() result {
@@ -48,6 +52,7 @@ func (s *stack) result() result {
 		RouterFingerprint: fingerprint, SignerIsolated: s.noNetwork && s.place.Signer != nil,
 		SignerConfig: s.place.SignerFile("signer.json"),
 		PIDDir:       filepath.Join(s.o.dir, pidDir), LogDir: filepath.Join(s.o.dir, logDir),
+		Staff: s.vendor.Staff,
 	}
 }
 

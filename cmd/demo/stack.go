@@ -227,11 +227,14 @@ func (s *stack) startSigner(ctx context.Context) error {
 	if again {
 		s.vendor, err = founding.Load(s.place)
 	} else {
-		s.vendor, err = founding.Make(s.place, founding.Config{Account: stripeAccount, Now: time.Now, Random: rand.Reader})
+		s.vendor, err = founding.Make(s.place, founding.Config{
+			Account: stripeAccount, Origin: s.o.portalURL(), Now: time.Now, Random: rand.Reader,
+		})
 	}
 	if err != nil {
 		return err
 	}
+	s.warnOfStaff()
 	config, err := s.putSignerConfig()
 	if err != nil {
 		return err
@@ -245,6 +248,17 @@ func (s *stack) startSigner(ctx context.Context) error {
 		}
 	}
 	return s.sup.Start(ctx, s.signerChild(config))
+}
+
+// warnOfStaff says what does not work in a demo that was made earlier or
+// elsewhere, since its trust bundle stays as it was made.
+func (s *stack) warnOfStaff() {
+	switch {
+	case len(s.vendor.Staff) == 0:
+		s.log.Warn("this demo was made before staff could approve anything; to try that, remove it with demo -remove and start it anew")
+	case s.vendor.Origin != s.o.portalURL():
+		s.log.Warn("passkeys work only on the port where this demo was made", "made_at", s.vendor.Origin)
+	}
 }
 
 // initLog makes the signer's empty log, over one that an interrupted first

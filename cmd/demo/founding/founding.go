@@ -1,6 +1,7 @@
 // Package founding makes, once for each demo, what a vendor makes before it
-// sells: two root holders' keys, the signer's keys, and the trust bundle with
-// the launch templates, signed by both root holders.
+// sells: two root holders' keys, the signer's keys, three members of staff with
+// a key in a file instead of a passkey, and the trust bundle with all of them
+// and the launch templates, signed by both root holders.
 //
 // In production each of these is made by another person on another machine. In
 // the demo one directory holds them all, which is why its bundle is marked as a
@@ -23,6 +24,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/metrum-ai/licensing-portal/cmd/demo/place"
+	"github.com/metrum-ai/licensing-portal/internal/approval/software"
 	"github.com/metrum-ai/licensing-portal/internal/catalog"
 	"github.com/metrum-ai/licensing-portal/internal/signer/keys"
 	"github.com/metrum-ai/licensing-portal/internal/trust"
@@ -60,13 +62,36 @@ type Vendor struct {
 	RevocationKey string
 	LogKey        string
 	Passphrase    string // path of what encrypts them
+	// Staff are the software approvers of the bundle; a demo that was made
+	// before there were any has none.
+	Staff []Member
+	// Origin is where passkeys may assert: where the demo was made.
+	Origin string
 
 	rootDir, stageDir string
+}
+
+// Member is one of the staff and the file of the key that stands for a passkey.
+type Member struct {
+	Name    string     `json:"name"`
+	Role    trust.Role `json:"role"`
+	KeyFile string     `json:"key_file"`
+}
+
+// staff of the demo: one who proposes, and two, since some requests take two
+// approvers.
+func staff(p *place.Place) []Member {
+	return []Member{
+		{"Demo Issuer", trust.RoleIssuer, p.PortalFile("staff-issuer.pem")},
+		{"Demo Approver", trust.RoleApprover, p.PortalFile("staff-approver.pem")},
+		{"Demo Second Approver", trust.RoleApprover, p.PortalFile("staff-second-approver.pem")},
+	}
 }
 
 // Config says for whom the bundle is.
 type Config struct {
 	Account string           // Stripe's ID of the account whose events count
+	Origin  string           // of the portal's pages, at localhost
 	Now     func() time.Time // the clock
 	Random  io.Reader
 }
@@ -88,6 +113,16 @@ func Load(p *place.Place) (*Vendor, error) {
 		return nil, fmt.Errorf("founding: %w", err)
 	}
 	v.Roots = strings.Split(strings.TrimSpace(string(text)), "\n")
+	if text, err = os.ReadFile(v.Bundle); err != nil {
+		return nil, fmt.Errorf("founding: %w", err)
+	}
+	bundle, err := trust.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("founding: %w", err)
+	}
+	if len(bundle.Approvers) > 0 {
+		v.Staff, v.Origin = staff(p), bundle.WebAuthn.Origins[0]
+	}
 	return v, nil
 }
 
@@ -99,7 +134,8 @@ func Make(p *place.Place, cfg Config) (*Vendor, error) {
 		SchemaVersion: trust.SchemaVersion, Version: 1, IssuedAt: now, Demo: true,
 		Stripe:    trust.Stripe{Account: cfg.Account},
 		Templates: catalog.Launch(),
-		Approvers: []trust.Approver{},
+		WebAuthn:  trust.WebAuthn{RPID: "localhost", Origins: []string{cfg.Origin}},
+		Bounds:    trust.Bounds{ExtraMonths: 12, LimitFactor: 10},
 		Caps:      trust.Caps{FreePerDay: 20, FreePerCustomer: 1, PerDay: 100},
 	}
 	secret := make([]byte, 32)
@@ -127,6 +163,17 @@ func Make(p *place.Place, cfg Config) (*Vendor, error) {
 			PublicKeyBase64: base64.StdEncoding.EncodeToString(public),
 			SignFrom:        now.Add(-24 * time.Hour), SignUntil: now.Add(signsFor), VerifyUntil: now.Add(verifiesFor),
 		})
+	}
+	v.Staff, v.Origin = staff(p), cfg.Origin
+	for _, m := range v.Staff {
+		key, file, err := software.Generate(cfg.Random)
+		if err != nil {
+			return nil, fmt.Errorf("founding: %w", err)
+		}
+		if _, err := p.PutPortal(filepath.Base(m.KeyFile), file); err != nil {
+			return nil, err
+		}
+		bundle.Approvers = append(bundle.Approvers, key.Approver(m.Name, m.Role))
 	}
 	text, err := json.MarshalIndent(bundle, "", "  ")
 	if err != nil {

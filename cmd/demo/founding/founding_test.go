@@ -3,6 +3,7 @@ package founding_test
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/metrum-ai/licensing-portal/cmd/demo/founding"
 	"github.com/metrum-ai/licensing-portal/cmd/demo/place"
+	"github.com/metrum-ai/licensing-portal/internal/approval/software"
 	"github.com/metrum-ai/licensing-portal/internal/catalog"
 	"github.com/metrum-ai/licensing-portal/internal/trust"
 	"github.com/metrum-ai/licensing-portal/license"
@@ -37,7 +39,9 @@ func newPlace(t *testing.T) *place.Place {
 
 func found(t *testing.T, p *place.Place) *founding.Vendor {
 	t.Helper()
-	v, err := founding.Make(p, founding.Config{Account: "acct_demo", Now: func() time.Time { return now }, Random: rand.Reader})
+	v, err := founding.Make(p, founding.Config{
+		Account: "acct_demo", Origin: "http://localhost:8080", Now: func() time.Time { return now }, Random: rand.Reader,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +84,71 @@ func TestTheBundleIsWhatTheSignerAccepts(t *testing.T) {
 	}
 	if _, err := license.ReadKeyRing(v.KeyRing); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTheStaffsKeysAreTheBundlesAndForThePortalsUser(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	v := found(t, p)
+	b, _, err := trust.Load(v.Bundle, roots(t, v), founding.Threshold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Bounds != (trust.Bounds{ExtraMonths: 12, LimitFactor: 10}) || b.WebAuthn.RPID != "localhost" || b.WebAuthn.Origins[0] != "http://localhost:8080" {
+		t.Errorf("bounds %+v, passkeys at %+v", b.Bounds, b.WebAuthn)
+	}
+	owner, roles := uint32(os.Geteuid()), map[trust.Role]int{}
+	if p.App != nil {
+		owner = p.App.UID
+	}
+	for _, m := range v.Staff {
+		key, err := software.Read(m.KeyFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entry, ok := b.Approver(key.CredentialID())
+		if !ok || entry != key.Approver(m.Name, m.Role) {
+			t.Errorf("%s: the bundle has %+v", m.Name, entry)
+		}
+		info, err := os.Lstat(m.KeyFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Sys().(*syscall.Stat_t).Uid; got != owner || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v of user %d, want 0600 of %d", m.KeyFile, info.Mode(), got, owner)
+		}
+		roles[m.Role]++
+	}
+	if len(b.Approvers) != len(v.Staff) || roles[trust.RoleIssuer] != 1 || roles[trust.RoleApprover] != 2 {
+		t.Errorf("%d approvers, staff %v", len(b.Approvers), roles)
+	}
+}
+
+func TestADemoFromBeforeApproversStillLoads(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	v := found(t, p)
+	text, err := os.ReadFile(v.Bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var earlier map[string]any
+	if err := json.Unmarshal(text, &earlier); err != nil {
+		t.Fatal(err)
+	}
+	delete(earlier, "webauthn")
+	delete(earlier, "bounds")
+	earlier["approvers"] = []any{}
+	if text, err = json.Marshal(earlier); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.PutTrust("trust.json", text); err != nil {
+		t.Fatal(err)
+	}
+	again, err := founding.Load(p)
+	if err != nil || len(again.Staff) != 0 || again.Origin != "" {
+		t.Errorf("staff %v, %v", again, err)
 	}
 }
 
@@ -150,6 +219,9 @@ func TestLoadGivesWhatWasMadeAndMakeBeginsAnew(t *testing.T) {
 	again, err := founding.Load(p)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(again.Staff) != 3 || again.Staff[0] != first.Staff[0] || again.Origin != first.Origin {
+		t.Errorf("loaded staff %v at %s", again.Staff, again.Origin)
 	}
 	if len(again.Roots) != 2 || again.Roots[0] != first.Roots[0] || again.Roots[1] != first.Roots[1] || again.Bundle != first.Bundle {
 		t.Errorf("loaded %+v, made %+v", again, first)
