@@ -110,7 +110,7 @@ func (r Request) checkReplace() error {
 		return malformed("its template is not sku@version")
 	case !c.ExpiresAt.New.IsZero() && (!whole(c.ExpiresAt.Old) || !whole(c.ExpiresAt.New)):
 		return malformed("a time is not in whole seconds UTC")
-	case c.CustomerName.Old != "" && !catalog.PlainText(c.CustomerName.Old, maxOld), c.Notes.Old != "" && !catalog.PlainText(c.Notes.Old, maxOld):
+	case !old(ask.CustomerName) || !old(c.CustomerName.Old) || !old(c.Notes.Old):
 		return malformed("the base's name or notes are not one line of plain text, so no request can show them")
 	case r.Reason == ReasonLeakedFile && at.IsZero():
 		return malformed("what replaces a leaked file supersedes it")
@@ -119,6 +119,9 @@ func (r Request) checkReplace() error {
 	}
 	return nil
 }
+
+// old reports whether the text can hold a value of the base, or nothing for it.
+func old(value string) bool { return value == "" || catalog.PlainText(value, maxOld) }
 
 func (r Request) checkRevoke() error {
 	if len(r.Revoke) > maxRevocations {

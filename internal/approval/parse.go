@@ -29,7 +29,7 @@ func Parse(text string) (Request, error) {
 	case ActionReplace:
 		r.Replace = in.replace()
 	case ActionRotate:
-		r.Rotate = &Rotate{KeyID: in.take("key_id"), AtMost: int(in.number(in.take("at_most")))}
+		r.Rotate = &Rotate{KeyID: in.take("old_key_id"), AtMost: int(in.number(in.take("at_most")))}
 	case ActionRevoke:
 		r.Revoke = in.revoke()
 	}
@@ -150,8 +150,9 @@ func (in *reader) issue() *Issue {
 
 func (in *reader) replace() *Replace {
 	return &Replace{
-		BaseID: in.take("base_id"), BaseSHA256: in.take("base_sha256"), CustomerID: in.take("customer_id"), SKU: in.take("sku"),
-		Template: in.take("new_template"), Changes: in.changes(), SupersedeAt: in.time("supersede_at"),
+		BaseID: in.take("base_id"), BaseSHA256: in.take("base_sha256"), CustomerID: in.take("customer_id"),
+		CustomerName: in.take("customer_name"), SKU: in.take("sku"), Template: in.take("new_template"), Changes: in.changes(),
+		SupersedeAt: in.time("supersede_at"),
 	}
 }
 

@@ -50,13 +50,14 @@ type Issue struct {
 
 // Replace asks for a new license instead of an issued one.
 type Replace struct {
-	BaseID      string
-	BaseSHA256  string // lower-case hex SHA-256 of the base envelope's exact bytes
-	CustomerID  string // the base's, for whoever reads the request
-	SKU         string // the base's
-	Template    string // sku@version of another package to move to; empty keeps the base's
-	Changes     catalog.Changes
-	SupersedeAt time.Time // when the base goes into the revocation bundle as superseded; zero for never
+	BaseID       string
+	BaseSHA256   string // lower-case hex SHA-256 of the base envelope's exact bytes
+	CustomerID   string // the base's, for whoever reads the request
+	CustomerName string // the base's; empty where it has none that is plain text
+	SKU          string // the base's
+	Template     string // sku@version of another package to move to; empty keeps the base's
+	Changes      catalog.Changes
+	SupersedeAt  time.Time // when the base goes into the revocation bundle as superseded; zero for never
 }
 
 // Rotate asks for every license signed with a key to be replaced once, the same but for key, ID and time of issue.
@@ -111,7 +112,8 @@ func (r Request) FulfillmentKey(baseID string) string {
 // That the base envelope has the request's BaseSHA256 is the caller's check.
 func (r Request) Replacement(b *trust.Bundle, base license.Payload, keyID string) (catalog.Replacement, error) {
 	ask := r.Replace
-	if ask == nil || base.LicenseID != ask.BaseID || base.CustomerID != ask.CustomerID || base.SKU != ask.SKU {
+	if ask == nil || base.LicenseID != ask.BaseID || base.CustomerID != ask.CustomerID || base.SKU != ask.SKU ||
+		ask.CustomerName != "" && base.CustomerName != ask.CustomerName {
 		return catalog.Replacement{}, fmt.Errorf("%w: it is not the license that the request replaces", catalog.ErrBaseMismatch)
 	}
 	replacement := catalog.Replacement{

@@ -51,7 +51,7 @@ func replaceRequest(t testing.TB) approval.Request {
 	r := about(approval.ActionReplace, approval.ReasonScopeChange)
 	r.Replace = &approval.Replace{
 		BaseID: "lic_credit_pack_5m_20261101_0011223344556677", BaseSHA256: strings.Repeat("0b", 32), CustomerID: "cust_7QK2M9",
-		SKU: "credit-pack-5m", Template: "credit-pack-25m@1",
+		CustomerName: "Exmaple Operations", SKU: "credit-pack-5m", Template: "credit-pack-25m@1",
 		Changes: catalog.Changes{
 			ExpiresAt:    catalog.TimeChange{Old: day(t, "2027-11-01"), New: day(t, "2027-12-01")},
 			CustomerName: catalog.TextChange{Old: "Exmaple Operations", New: "Example Operations"},

@@ -59,7 +59,7 @@ func (r Request) text() string {
 	case r.Replace != nil:
 		r.Replace.write(w)
 	case r.Rotate != nil:
-		w.line("key_id", r.Rotate.KeyID)
+		w.line("old_key_id", r.Rotate.KeyID)
 		w.line("at_most", strconv.Itoa(r.Rotate.AtMost))
 	}
 	for _, revocation := range r.Revoke {
@@ -101,6 +101,7 @@ func (r *Replace) write(w *writer) {
 	w.line("base_id", r.BaseID)
 	w.line("base_sha256", r.BaseSHA256)
 	w.line("customer_id", r.CustomerID)
+	w.line("customer_name", r.CustomerName)
 	w.line("sku", r.SKU)
 	w.line("new_template", r.Template)
 	writeChanges(w, r.Changes)

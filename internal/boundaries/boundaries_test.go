@@ -12,7 +12,7 @@ import (
 // its rule without a subject, so it must exist.
 var layout = []string{
 	"cmd/portal", "cmd/signer", "cmd/witness", "cmd/licensectl", "cmd/demo", "license", "license/enforce", "examples/router",
-	"internal/catalog", "internal/trust", "internal/fulfillment", "internal/signer", "internal/signer/server",
+	"internal/approval", "internal/approval/software", "internal/catalog", "internal/trust", "internal/fulfillment", "internal/signer", "internal/signer/server",
 	"internal/signer/keys", "internal/signer/evidence", "internal/witness", "internal/billing", "internal/stripesim",
 	"internal/account", "internal/postgres", "internal/postgres/pgtest", "internal/localpg", "internal/jobs", "internal/mail", "internal/config",
 	"migrations", "web",

@@ -61,6 +61,18 @@ var rules = []rule{{
 	plantPath: "internal/signer/server/planted.go",
 	plant:     `package server; import _ "github.com/metrum-ai/licensing-portal/internal/fulfillment"`,
 }, {
+	name:      "the signer verifies passkeys with the standard library",
+	of:        []string{"cmd/signer/..."},
+	check:     linksNone([]string{webauthn}),
+	plantPath: "internal/approval/planted.go",
+	plant:     `package approval; import _ "github.com/go-webauthn/webauthn/protocol"`,
+}, {
+	name:      "an approver in a file is for the demo and the command line alone",
+	except:    []string{"cmd/demo/...", "cmd/portal"},
+	check:     importsNone([]string{"internal/approval/software"}),
+	plantPath: "internal/signer/server/planted.go",
+	plant:     `package server; import _ "github.com/metrum-ai/licensing-portal/internal/approval/software"`,
+}, {
 	name: "the witness links nothing of the portal, and no key or verb of the signer",
 	of:   []string{"cmd/witness/..."},
 	check: linksNone(slices.Concat(portal, []string{"cmd/signer/...", "internal/signer/server/...", "internal/signer/keys/...",
