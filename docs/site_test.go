@@ -270,6 +270,7 @@ func TestMain(m *testing.M) {
 			programs = dir
 			defer func() { _ = os.RemoveAll(dir) }()
 			build := exec.Command("go", "build", "-o", dir, "../cmd/signer", "../cmd/witness", "../cmd/portal")
+			build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does, so that the kernel confines the signer
 			var out []byte
 			if out, err = build.CombinedOutput(); err != nil {
 				err = errors.Join(err, errors.New(string(out)))

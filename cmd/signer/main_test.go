@@ -89,6 +89,16 @@ func fixture(args []string) error {
 		return printID(args[1])
 	case "reload": // reload VERSION
 		return reloadTo(args[1])
+	case "hangup":
+		return signalTo(syscall.SIGHUP)
+	case "stop": // and not strace, where it runs under it
+		return signalTo(syscall.SIGTERM)
+	case "await": // await FILE TEXT
+		return awaitText(args[1], args[2])
+	case "sockets": // sockets TRACE
+		return sockets(args[1])
+	case "calls": // calls TRACE
+		return allowedCalls(args[1])
 	case "pay": // pay ORDER OUT
 		return pay(args[1], args[2])
 	case "failed": // until the signer says that its log failed

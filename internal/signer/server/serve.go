@@ -58,14 +58,15 @@ const shutdownTimeout = 5 * time.Second
 // Serve answers until ctx ends, lets running requests finish, and closes the listener. Ready is called once it answers.
 func (l *Listener) Serve(ctx context.Context, handler http.Handler, logger *slog.Logger, ready func()) error {
 	defer l.Close()
-	servers := []*http.Server{newServer(onlyPeers(handler), logger)}
-	servers[0].ConnContext = l.socket.peer
 	failed := make(chan error, 2)
-	go func() { failed <- servers[0].Serve(l.unix) }()
+	socket := newServer(onlyPeers(handler), logger)
+	socket.ConnContext = l.socket.peer
+	go func() { failed <- socket.Serve(l.unix) }()
+	servers := []*http.Server{socket}
 	if l.tcp != nil {
 		tcp := newServer(onlyVerified(handler), logger)
-		servers = append(servers, tcp)
 		go func() { failed <- tcp.Serve(l.tcp) }()
+		servers = append(servers, tcp)
 	}
 	ready()
 	var err error
