@@ -12,3 +12,15 @@ func Calls() []string {
 	}
 	return append(out, "GET /v1/quotes/{}/pdf")
 }
+
+// RoundedShare, AddMonths and PeriodEnd are what money and time are reckoned
+// with.
+var (
+	RoundedShare = roundedShare
+	AddMonths    = addMonths
+)
+
+// PeriodEnd is periodEnd for so many intervals.
+func PeriodEnd(anchor, start int64, interval string, count int64) int64 {
+	return periodEnd(anchor, start, object{"interval": interval, "interval_count": count})
+}
