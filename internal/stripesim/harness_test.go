@@ -79,11 +79,15 @@ func start(t *testing.T, change func(*stripesim.Config)) *harness {
 }
 
 func sdkFor(url, key string) *client.API {
-	backend := stripe.GetBackendWithConfig(stripe.APIBackend, &stripe.BackendConfig{
+	backend := backendFor(url)
+	return client.New(key, &stripe.Backends{API: backend, Connect: backend, Uploads: backend})
+}
+
+func backendFor(url string) stripe.Backend {
+	return stripe.GetBackendWithConfig(stripe.APIBackend, &stripe.BackendConfig{
 		URL: stripe.String(url), MaxNetworkRetries: stripe.Int64(0), EnableTelemetry: stripe.Bool(false),
 		LeveledLogger: &stripe.LeveledLogger{Level: stripe.LevelNull}, HTTPClient: &http.Client{Timeout: 10 * time.Second},
 	})
-	return client.New(key, &stripe.Backends{API: backend, Connect: backend, Uploads: backend})
 }
 
 // product makes a product and a price and returns the price's ID.

@@ -375,3 +375,33 @@ func TestChaosGoesByItsSeed(t *testing.T) {
 		t.Errorf("%d copies and %d drops of 40 events", copies, dropped)
 	}
 }
+
+func TestDisabledEndpointMissesWhatIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	list := h.sdk.WebhookEndpoints.List(nil)
+	if !list.Next() {
+		t.Fatal("no endpoint")
+	}
+	id := list.WebhookEndpoint().ID
+	h.act(id, "disable", nil)
+	off, err := h.sdk.WebhookEndpoints.Get(id, nil)
+	h.must(err)
+	want(t, "status", off.Status, "disabled")
+	inv := h.finalize(h.draft(h.customer().ID, 900, "usd").ID)
+	h.act(inv.ID, "pay", nil)
+	h.act(id, "enable", nil)
+	h.act(h.paidCharge(900, "card_ok").ID, "refund", nil)
+	h.sink.wait(1, "charge.refunded")
+	if n := len(h.sink.all("invoice.paid")); n != 0 {
+		t.Fatalf("a disabled endpoint got %d events", n)
+	}
+	events := h.sdk.Events.List(&stripe.EventListParams{Type: stripe.String("invoice.paid")})
+	if !events.Next() {
+		t.Fatal("the event is not listed")
+	}
+	path := stripe.FormatURLPath("/v1/events/%s/retry", events.Event().ID)
+	h.must(backendFor(h.url).Call("POST", path, testKey, &stripe.EventParams{}, &stripe.APIResource{}))
+	got := h.sink.wait(1, "invoice.paid")[0]
+	want(t, "the same event", got.event.ID, events.Event().ID)
+}
