@@ -21,6 +21,7 @@ import (
 type lab struct {
 	rounds  int
 	span    time.Duration
+	records int // of the log that a signer is started on
 	dir     string
 	stderr  io.Writer
 	log     *slog.Logger
@@ -28,15 +29,14 @@ type lab struct {
 	closers []func() error
 }
 
-func openLab(rounds int, span time.Duration, stderr io.Writer) (*lab, error) {
+func openLab(l lab) (*lab, error) {
 	dir, err := os.MkdirTemp("", "bench") // socket paths must be short
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{rounds: rounds, span: span, dir: dir, stderr: stderr,
-		log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	l.dir, l.log = dir, slog.New(slog.NewTextHandler(l.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	l.atEnd(func() error { return os.RemoveAll(dir) })
-	return l, nil
+	return &l, nil
 }
 
 func (l *lab) atEnd(f func() error) { l.closers = append(l.closers, f) }

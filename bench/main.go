@@ -4,7 +4,7 @@
 // medians. The peer is the least that could do the same work, such as the bare signature check inside reading a license,
 // or pgbench inserting one row. Whether a goal is met is information; the exit status does not depend on it.
 //
-//	bench [-run REGEXP] [-rounds N] [-span DURATION] [-quick] [-cpuprofile FILE]
+//	bench [-run REGEXP] [-rounds N] [-span DURATION] [-quick] [-records N] [-cpuprofile FILE]
 //
 // It needs PostgreSQL's server programs, pgbench among them, and starts what it measures by itself: a durable cluster, and
 // the signer as a process of its own (this program again, as "bench signer DIRECTORY").
@@ -31,7 +31,7 @@ type row struct {
 }
 
 var rows = []row{
-	{"verify", verify}, {"admission", admission}, {"signer", signing}, {"webhook", webhook}, {"paid", paid}, {"pages", pages},
+	{"verify", verify}, {"admission", admission}, {"signer", signing}, {"signer-start", starting}, {"webhook", webhook}, {"paid", paid}, {"pages", pages},
 }
 
 func main() {
@@ -59,6 +59,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	rounds := flags.Int("rounds", 5, "how often each side runs, in turns")
 	span := flags.Duration("span", 2*time.Second, "how long one side runs at a time, 1s at least")
 	quick := flags.Bool("quick", false, "three rounds of a second: whether it works, not how fast it is")
+	records := flags.Int("records", 100_000, "how many records the log holds that a signer is started on")
 	profile := flags.String("cpuprofile", "", "write what this process, portal and callers, spends its time on to this file")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -70,8 +71,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if *quick {
 		*rounds, *span = 3, time.Second
 	}
-	if *rounds < 1 || *span < time.Second || flags.NArg() > 0 {
-		return errors.New("-rounds must be at least 1, -span at least 1s, and nothing else is taken; see -help")
+	if *rounds < 1 || *records < 1 || *span < time.Second || flags.NArg() > 0 {
+		return errors.New("-rounds and -records must be at least 1, -span at least 1s, and nothing else is taken; see -help")
 	}
 	if *profile != "" {
 		file, err := os.Create(*profile)
@@ -84,11 +85,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 		defer pprof.StopCPUProfile()
 	}
-	return measureAll(ctx, chosen, *rounds, *span, stdout, stderr)
+	return measureAll(ctx, chosen, lab{rounds: *rounds, span: *span, records: *records, stderr: stderr}, stdout)
 }
 
-func measureAll(ctx context.Context, chosen *regexp.Regexp, rounds int, span time.Duration, stdout, stderr io.Writer) (err error) {
-	l, err := openLab(rounds, span, stderr)
+func measureAll(ctx context.Context, chosen *regexp.Regexp, settings lab, stdout io.Writer) (err error) {
+	l, err := openLab(settings)
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func measureAll(ctx context.Context, chosen *regexp.Regexp, rounds int, span tim
 		if !chosen.MatchString(r.name) {
 			continue
 		}
-		fmt.Fprintln(stderr, "measuring", r.name)
+		fmt.Fprintln(l.stderr, "measuring", r.name)
 		more, err := r.measure(ctx, l)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
