@@ -86,9 +86,6 @@ func (i *Issuer) approvedIssue(a approval.Approved, r signer.IssueRequest, g gra
 	case !template.Open(a.Request.CreatedAt):
 		return grant{}, refuse(signer.CodeTemplateClosed, "the template's version is closed")
 	}
-	if err := intent.Validate(template); err != nil {
-		return grant{}, catalogRefusal(err)
-	}
 	if r.Event != nil {
 		payment, err := i.paymentOf(*r.Event, request.Invoice)
 		if err != nil {

@@ -288,6 +288,28 @@ func TestTermsOfAContractAreApprovedAndNeverSwapped(t *testing.T) {
 	}
 }
 
+func TestAContractLetsAnOrderNameMoreInstances(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.serve()
+	r := o.netTerms("ord_1")
+	r.Issue.Intent.Fingerprints = []string{"fp:a", "fp:b", "fp:c"}
+	if _, err := o.issueApproved(o.signed(r, "Bob", "Cleo"), nil); code(err) != signer.CodeIntentRefused {
+		t.Errorf("three instances where the template sells one: %v", err)
+	}
+	r.Issue.Contract.Limits = []catalog.Limit{{Name: "max_instances", Value: 3}}
+	if _, err := o.issueApproved(o.signed(r, "Bob"), nil); code(err) != signer.CodeApprovalMissing {
+		t.Errorf("one approver: %v", err)
+	}
+	envelope, err := o.issueApproved(o.signed(r, "Bob", "Cleo"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := o.payload(envelope); p.Limits.MaxInstances != 3 || len(p.Deployment.AllowedInstances) != 3 {
+		t.Errorf("got %+v", p)
+	}
+}
+
 func TestAnInvoicesPaymentComesAlongWithItsApproval(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
