@@ -99,7 +99,8 @@ func (s *shop) serve(ctx context.Context, l *lab) error {
 	}
 	handler, err := web.New(web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: "localhost:8080"}, Accounts: s.accounts, Catalog: s.catalog, Orders: s.orders,
-		Previewer: s.orders, Licenses: library, Links: library, Inbox: inbox, Health: healthy{}, SessionStore: s.sessions,
+		Previewer: s.orders, Licenses: library, Links: library, Revocations: fulfillment.NewRevocationFile(s.store, time.Now), Inbox: inbox, Health: healthy{},
+		SessionStore:   s.sessions,
 		CheckoutOrigin: "https://checkout.stripe.com", Contact: "bench@bench.example", Logger: l.log, TestMode: true,
 	})
 	if err != nil {

@@ -39,7 +39,13 @@ func (s *server) explain(err error) problem {
 	var tooLarge *http.MaxBytesError
 	var limited *account.RateLimitError
 	var gone *goneError
+	var revoked *fulfillment.RevokedError
 	switch {
+	case errors.As(err, &revoked):
+		return problem{
+			status: http.StatusGone, title: "This license was revoked", text: view.WithdrawnWords(revoked.License) + " Its file is not handed out any more.",
+			todo: "Stop using the copies that you have. The license's page says what to do instead.",
+		}
 	case errors.As(err, &gone):
 		return problem{status: http.StatusGone, title: gone.title, text: "Nothing was ordered or charged.", todo: gone.todo}
 	case errors.As(err, &limited):

@@ -77,39 +77,56 @@ func (s *server) license(w http.ResponseWriter, r *http.Request) error {
 
 // downloadLicense hands out the exact bytes that were signed.
 func (s *server) downloadLicense(w http.ResponseWriter, r *http.Request) error {
-	a, id := member(r), chi.URLParam(r, "license")
 	if r.Method == http.MethodHead { // spends and notes nothing
-		l, err := s.Licenses.License(r.Context(), a.organization.ID, id)
+		l, err := s.handedOut(r)
 		if err != nil {
 			return err
 		}
 		return serveLicense(w, r, l)
 	}
-	l, err := s.Licenses.Download(r.Context(), a.organization.ID, id, a.user.ID)
+	a := member(r)
+	l, err := s.Licenses.Download(r.Context(), a.organization.ID, chi.URLParam(r, "license"), a.user.ID)
 	if err != nil {
 		return err
 	}
 	return serveLicense(w, r, l)
 }
 
-// serveLicense writes license.json with its digest (RFC 9530, and RFC 3230 for older clients).
+// handedOut finds a license of the member's organization and refuses one that is not handed out any more.
+func (s *server) handedOut(r *http.Request) (fulfillment.License, error) {
+	l, err := s.Licenses.License(r.Context(), member(r).organization.ID, chi.URLParam(r, "license"))
+	if err == nil && l.Standing(s.now()) == fulfillment.StandingRevoked {
+		err = &fulfillment.RevokedError{License: l}
+	}
+	return l, err
+}
+
+// serveLicense writes license.json with its digest.
 func serveLicense(w http.ResponseWriter, r *http.Request, l fulfillment.License) error {
-	sum, err := hex.DecodeString(l.SHA256)
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Disposition", `attachment; filename="license.json"`)
+	if err := setDigest(h, l.SHA256); err != nil {
+		return err
+	}
+	return serveBytes(w, r, l.Envelope)
+}
+
+// setDigest says what the whole file's SHA-256 is (RFC 9530, and RFC 3230 for older clients).
+func setDigest(h http.Header, hexDigest string) error {
+	sum, err := hex.DecodeString(hexDigest)
 	if err != nil {
 		return err
 	}
 	digest := base64.StdEncoding.EncodeToString(sum)
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Disposition", `attachment; filename="license.json"`)
 	h.Set("Repr-Digest", "sha-256=:"+digest+":")
 	h.Set("Digest", "sha-256="+digest)
-	return serveBytes(w, r, l.Envelope)
+	return nil
 }
 
 // downloadChecksum answers what sha256sum -c reads.
 func (s *server) downloadChecksum(w http.ResponseWriter, r *http.Request) error {
-	l, err := s.Licenses.License(r.Context(), member(r).organization.ID, chi.URLParam(r, "license"))
+	l, err := s.handedOut(r)
 	if err != nil {
 		return err
 	}

@@ -15,12 +15,12 @@ func (s *server) createLink(w http.ResponseWriter, r *http.Request) error {
 	if err := form(r); err != nil {
 		return formError(err)
 	}
-	a, id := member(r), chi.URLParam(r, "license")
-	l, err := s.Licenses.License(r.Context(), a.organization.ID, id)
+	a := member(r)
+	l, err := s.handedOut(r)
 	if err != nil {
 		return err
 	}
-	link, token, err := s.Links.CreateLink(r.Context(), a.organization.ID, id, a.user.ID)
+	link, token, err := s.Links.CreateLink(r.Context(), a.organization.ID, l.ID, a.user.ID)
 	if err != nil {
 		return err
 	}
@@ -52,8 +52,11 @@ func (s *server) handOut(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := view.HandOutPage{Chrome: s.chrome(r, "Download a license", ""), Token: token, Link: link, License: l}
 	status := http.StatusOK
-	if !link.Live(s.now()) {
+	switch {
+	case !link.Live(s.now()):
 		p.Chrome.Title, status = view.DeadLink(link), http.StatusGone
+	case l.Standing(s.now()) == fulfillment.StandingRevoked:
+		p.Chrome.Title, status = "This license was revoked", http.StatusGone
 	}
 	return s.render(w, r, status, view.HandOut(p))
 }
@@ -66,7 +69,8 @@ func (s *server) handOutFile(w http.ResponseWriter, r *http.Request) error {
 		return serveLicense(w, r, l)
 	}
 	link, _, peekErr := s.Links.PeekLink(r.Context(), token)
-	if errors.Is(peekErr, fulfillment.ErrNotFound) || (peekErr == nil && !link.Live(s.now())) {
+	_, revoked := errors.AsType[*fulfillment.RevokedError](err)
+	if revoked || errors.Is(peekErr, fulfillment.ErrNotFound) || (peekErr == nil && !link.Live(s.now())) {
 		return s.handOut(w, r) // says why
 	}
 	return err

@@ -35,12 +35,12 @@ func (s *server) order(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := view.OrderPage{Chrome: s.chrome(r, "Order "+o.ID, "orders"), Order: o, Live: r.URL.Query().Get("live") != "off"}
 	p.Phase = view.PhaseOf(o, s.now())
+	if p.License, err = s.licenseOf(r, o); err != nil {
+		return err
+	}
 	p.Chrome.Title = p.Title()
 	if p.Phase.Moves() && p.Live {
 		p.Chrome.Scripts, p.Chrome.RefreshSeconds = true, refreshSeconds
-	}
-	if p.License, err = s.licenseOf(r, o); err != nil {
-		return err
 	}
 	return s.render(w, r, http.StatusOK, view.OrderReceipt(p))
 }

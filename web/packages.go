@@ -104,8 +104,8 @@ func (s *server) runningOffers(b *trust.Bundle, t catalog.Template, current []fu
 	for _, l := range current {
 		base, _ := b.Newest(l.Payload.SKU)
 		o := view.Offer{License: l}
-		o.Renew = l.Newest && catalog.CanRenew(l.Payload, base, t) == nil
-		o.TopUp = l.Newest && catalog.CanTopUp(l.Payload, base, t, s.now()) == nil
+		o.Renew = l.Extendable() && catalog.CanRenew(l.Payload, base, t) == nil
+		o.TopUp = l.Extendable() && catalog.CanTopUp(l.Payload, base, t, s.now()) == nil
 		if o.Renew || o.TopUp {
 			offers = append(offers, o)
 		}
@@ -115,7 +115,7 @@ func (s *server) runningOffers(b *trust.Bundle, t catalog.Template, current []fu
 
 // offersOf lists the packages on sale that renew a license, and those that top it up.
 func (s *server) offersOf(b *trust.Bundle, l fulfillment.License) (renewals, topUps []catalog.Template) {
-	if !l.Newest {
+	if !l.Extendable() {
 		return nil, nil
 	}
 	base, _ := b.Newest(l.Payload.SKU)

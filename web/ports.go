@@ -58,7 +58,7 @@ type Licenses interface {
 	// Lineage lists the licenses of a deployment, newest first.
 	Lineage(ctx context.Context, organizationID, deploymentID string) ([]fulfillment.License, error)
 	Deployments(ctx context.Context, organizationID string) ([]fulfillment.Deployment, error)
-	// Download answers the license for handing out and notes that userID took it.
+	// Download answers the license for handing out and notes that userID took it. *RevokedError.
 	Download(ctx context.Context, organizationID, licenseID, userID string) (fulfillment.License, error)
 	MarkInstalled(ctx context.Context, organizationID, licenseID string, installed bool) error
 }
@@ -68,7 +68,8 @@ type Links interface {
 	CreateLink(ctx context.Context, organizationID, licenseID, userID string) (link fulfillment.Link, token string, err error)
 	Links(ctx context.Context, organizationID, licenseID string) ([]fulfillment.Link, error)
 	RevokeLink(ctx context.Context, organizationID, linkID string) error
-	// PeekLink tells what a link hands out and changes nothing; the link may be expired or revoked. DownloadByLink errors then.
+	// PeekLink tells what a link hands out and changes nothing; the link may be expired or revoked, or the license revoked.
+	// DownloadByLink errors then.
 	PeekLink(ctx context.Context, token string) (fulfillment.Link, fulfillment.License, error)
 	DownloadByLink(ctx context.Context, token string) (fulfillment.License, error)
 }
@@ -79,6 +80,11 @@ type Enrollment interface {
 	Open(ctx context.Context, token string) (passkey.Invitation, error)
 	// Enroll verifies a passkey's registration and answers its record; nothing is stored.
 	Enroll(ctx context.Context, token string, response []byte) (trust.Approver, error)
+}
+
+// Revocations hands out the revocation bundle in force. Its error wraps ErrUnavailable.
+type Revocations interface {
+	Current(ctx context.Context) (fulfillment.RevocationBundle, error)
 }
 
 // Inbox takes Stripe's webhooks. Errors: ErrSignatureInvalid, ErrUnavailable (answer 503).

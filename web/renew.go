@@ -74,9 +74,15 @@ func chosen(offers []catalog.Template, asked, own string) catalog.Template {
 // whyNot says why nothing is offered.
 func (s *server) whyNot(b *trust.Bundle, l fulfillment.License, kind catalog.IssuanceKind) string {
 	base, _ := b.Newest(l.Payload.SKU)
-	switch {
+	switch standing := l.Standing(s.now()); {
+	case standing == fulfillment.StandingRevoked:
+		return view.WithdrawnWords(l) + " Nothing can be bought on it. Order a package for the same deployment instead."
+	case standing == fulfillment.StandingSuspended:
+		return view.WithdrawnWords(l) + " Settle that first; then it can be renewed and topped up again."
 	case !l.Newest:
 		return "A newer license of this deployment exists. Renew it or add volume to it there."
+	case l.Withdrawn != nil:
+		return view.WithdrawnWords(l) + " Nothing can be bought on it."
 	case kind == catalog.IssueTopUp && !s.now().Before(l.Payload.ExpiresAt):
 		return "Volume can't be added to an expired license. Renew first; a pack can be added afterwards."
 	case kind == catalog.IssueTopUp:

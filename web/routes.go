@@ -12,7 +12,8 @@ const (
 	maxWebhook = 512 << 10
 )
 
-// routes lays out the address space. Three rings: what needs no session (static files, health, webhook), what anyone may
+// routes lays out the address space. Three rings: what needs no session (static files, revocations, health,
+// webhook), what anyone may
 // see, and what needs a member of an organization.
 func (s *server) routes() http.Handler {
 	r := chi.NewRouter()
@@ -23,6 +24,7 @@ func (s *server) routes() http.Handler {
 
 	r.Get("/static/{file}", s.static.serve)
 	r.Head("/static/{file}", s.static.serve)
+	s.get(r, "/revocations.json", s.revocations)
 	r.Get("/healthz", s.health)
 	r.Post("/webhooks/stripe", s.webhook)
 

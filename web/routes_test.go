@@ -31,6 +31,7 @@ func expectations(s *site) map[string]expectation {
 		"GET /packages/{sku}":                          {"/packages/pilot-30d", 200, 200, 200, 200},
 		"GET /keys":                                    {"/keys", 200, 200, 200, 200},
 		"GET /keys/keyring.json":                       {"/keys/keyring.json", 200, 200, 200, 200},
+		"GET /revocations.json":                        {"/revocations.json", 200, 200, 200, 200},
 		"GET /help":                                    {"/help", 200, 200, 200, 200},
 		"GET /preferences":                             {"/preferences", 200, 200, 200, 200},
 		"POST /preferences/theme":                      {"/preferences/theme", 303, 303, 303, 303},

@@ -163,10 +163,10 @@ func (s *server) stillMember(ctx context.Context, a actor) error {
 func (st *stream) show(o fulfillment.Order) (more bool, err error) {
 	s := st.server
 	p := view.OrderPage{Chrome: s.chrome(st.r, "", "orders"), Order: o, Live: true, Phase: view.PhaseOf(o, s.now())}
-	p.Chrome.Title = p.Title()
 	if p.License, err = s.licenseOf(st.r, o); err != nil {
 		return false, err
 	}
+	p.Chrome.Title = p.Title()
 	id := fmt.Sprintf("%d-%s", o.Revision, p.Phase)
 	if id != st.sent {
 		var fragment bytes.Buffer

@@ -16,14 +16,15 @@ import (
 type Config struct {
 	PublicURL *url.URL // scheme and host of every absolute link; "https" turns on Secure cookies and HSTS
 
-	Accounts  Accounts
-	Catalog   Catalog
-	Orders    Orders
-	Previewer Previewer
-	Licenses  Licenses
-	Links     Links
-	Inbox     Inbox
-	Health    Health
+	Accounts    Accounts
+	Catalog     Catalog
+	Orders      Orders
+	Previewer   Previewer
+	Licenses    Licenses
+	Links       Links
+	Inbox       Inbox
+	Revocations Revocations
+	Health      Health
 
 	Enrollment Enrollment
 
@@ -55,6 +56,7 @@ func (c Config) validate() error {
 	missing("Licenses", c.Licenses == nil)
 	missing("Links", c.Links == nil)
 	missing("Inbox", c.Inbox == nil)
+	missing("Revocations", c.Revocations == nil)
 	missing("Health", c.Health == nil)
 	missing("Enrollment", c.Enrollment == nil)
 	missing("SessionStore", c.SessionStore == nil)

@@ -26,10 +26,11 @@ type Tick struct {
 	Wide  bool // left out on phones
 }
 
-// Bar is one license: solid while it was the one in force, hatched after a newer one replaced it, then grace.
+// Bar is one license: solid while it was the one in force, hatched after a newer one replaced it or a
+// revocation bundle stopped it, then grace.
 type Bar struct {
 	Y               int
-	Start, Cut, End float64 // Cut is where it was replaced, else End
+	Start, Cut, End float64 // Cut is where it was replaced or stopped, else End
 	Grace           float64 // 0: none
 	Class           string
 	Label           string
@@ -93,20 +94,25 @@ func bar(l fulfillment.License, this string, y int, at func(time.Time) float64, 
 	b := Bar{Y: y, Start: at(l.Payload.NotBefore), End: at(l.Payload.ExpiresAt), Class: "b-old", Label: l.TemplateName}
 	b.Cut = b.End
 	standing := l.Standing(now)
-	if l.SupersededBy != "" && l.SupersededAt.Before(l.Payload.ExpiresAt) {
+	switch {
+	case l.Stopped(now) && l.Withdrawn.EffectiveAt.Before(l.Payload.ExpiresAt):
+		b.Cut = max(b.Start, at(l.Withdrawn.EffectiveAt))
+	case l.SupersededBy != "" && l.SupersededAt.Before(l.Payload.ExpiresAt):
 		b.Cut = max(b.Start, at(l.SupersededAt))
 	}
 	if standing == fulfillment.StandingValid || standing == fulfillment.StandingNotYetValid {
 		b.Class = "b-cur"
 	}
 	last := b.End
-	if !l.Payload.GraceUntil.IsZero() && l.SupersededBy == "" {
+	if !l.Payload.GraceUntil.IsZero() && l.SupersededBy == "" && !l.Stopped(now) {
 		b.Grace = at(l.Payload.GraceUntil)
 		last = b.Grace
 	}
 	switch {
 	case l.ID == this:
 		b.Label = "This license"
+	case l.Stopped(now):
+		b.Label += ", " + standingWord(standing)
 	case standing == fulfillment.StandingExpired:
 		b.Label += ", expired"
 	case standing == fulfillment.StandingSuperseded:

@@ -153,10 +153,12 @@ func (i Install) Back() string {
 	switch {
 	case p == nil:
 		return "There is no earlier license of this deployment to go back to. Without a valid license the router answers `license-missing`."
+	case p.Stopped(i.Now):
+		return "You can't go back: `" + p.ID + "` was " + p.Withdrawn.Status + " on " + Stamp(p.Withdrawn.EffectiveAt) + "."
 	case !i.Now.Before(p.Payload.ExpiresAt):
 		return "You can't go back: `" + p.ID + "` expired on " + Stamp(p.Payload.ExpiresAt) + "."
 	}
-	return "You can go back to `" + p.ID + "` until " + Stamp(p.Payload.ExpiresAt) + ". Put the copy of step 2 in place the same way."
+	return "You can go back to `" + p.ID + "` until " + Stamp(p.WorksUntil()) + ". Put the copy of step 2 in place the same way."
 }
 
 // Previous is the license that a router of this deployment most likely ran before this one: the base, else the next older.

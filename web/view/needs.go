@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+	"github.com/metrum-ai/licensing-portal/license"
 )
 
 // Need is one thing that waits for the customer: what is true, what it means, what to do.
@@ -16,10 +17,14 @@ type Need struct {
 func NeedsYou(orders []fulfillment.Order, licenses []fulfillment.License, now time.Time, mayBuy bool) []Need {
 	var stopped, soon, install, pay, wait []Need
 	for _, l := range licenses {
+		name, url := l.TemplateName+" for "+l.DeploymentName, "/licenses/"+l.ID
+		if n, ok := withdrawnNeed(l, name, url, now); ok {
+			stopped = append(stopped, n)
+			continue
+		}
 		if !l.Newest || l.SupersededBy != "" {
 			continue
 		}
-		name, url := l.TemplateName+" for "+l.DeploymentName, "/licenses/"+l.ID
 		expires := Stamp(l.Payload.ExpiresAt)
 		switch {
 		case l.Standing(now) == fulfillment.StandingExpired && now.Sub(l.Payload.ExpiresAt) < 30*24*time.Hour:
@@ -51,6 +56,23 @@ func NeedsYou(orders []fulfillment.Order, licenses []fulfillment.License, now ti
 	all = append(all, install...)
 	all = append(all, pay...)
 	return append(all, wait...) // nothing to do but to know
+}
+
+// withdrawnNeed is what a customer should know of a license that a revocation bundle names: for a month after it stopped,
+// and before it will.
+func withdrawnNeed(l fulfillment.License, name, url string, now time.Time) (Need, bool) {
+	e := l.Withdrawn
+	if e == nil || now.Sub(e.EffectiveAt) > 30*24*time.Hour || !now.Before(l.Payload.ExpiresAt) {
+		return Need{}, false
+	}
+	n := Need{Class: "bad", Action: "Open the license", URL: url, Title: name + " was " + e.Status, Text: WithdrawnWords(l)}
+	switch {
+	case e.Pending(now):
+		n.Class, n.Title, n.Text = "warn", name+" will be "+e.Status, "It works until "+Stamp(e.EffectiveAt)+withdrawnWhy(*e)+"."
+	case e.Status == license.StatusSuspended:
+		n.Title = name + " is suspended"
+	}
+	return n, true
 }
 
 // Line is one deployment on the overview: its newest license.

@@ -231,11 +231,13 @@ type (
 		Errors Errors
 		Name   string
 	}
-	// KeysPage shows the public keys.
+	// KeysPage shows the public keys and the revocation bundle.
 	KeysPage struct {
 		Chrome
-		Keys    []trust.Key
-		Version int64
+		Keys      []trust.Key
+		Version   int64
+		Bundle    fulfillment.RevocationBundle // zero where it cannot be had
+		BundleURL string
 	}
 	// HelpPage is how to get help.
 	HelpPage struct{ Chrome }

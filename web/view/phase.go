@@ -101,7 +101,22 @@ func (p Phase) Heading() string {
 }
 
 // Title names the order's page in a tab: where the order stands, and which one it is.
-func (p OrderPage) Title() string { return p.Phase.Heading() + ", " + Middle(p.Order.ID) }
+func (p OrderPage) Title() string { return p.Heading() + ", " + Middle(p.Order.ID) }
+
+// Heading is the page's heading: the phase's, until a revocation bundle stops the license.
+func (p OrderPage) Heading() string {
+	switch {
+	case !p.stopped():
+		return p.Phase.Heading()
+	case p.License.Standing(p.Now) == fulfillment.StandingSuspended:
+		return "Your license is suspended"
+	}
+	return "Your license was " + standingWord(p.License.Standing(p.Now))
+}
+
+func (p OrderPage) stopped() bool {
+	return p.Phase == PhaseReady && p.License != nil && p.License.Stopped(p.Now)
+}
 
 // Step is one line of an order's timeline.
 type Step struct {

@@ -39,7 +39,7 @@ func validity(p LicensePage) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<figcaption class=\"leg\"><span><svg aria-hidden=\"true\"><rect class=\"b-cur\" width=\"100%\" height=\"100%\" rx=\"2\"></rect></svg>In force</span> <span><svg aria-hidden=\"true\"><rect class=\"b-old\" width=\"100%\" height=\"100%\" rx=\"2\"></rect></svg>Earlier</span> <span><svg aria-hidden=\"true\"><rect class=\"b-void\" width=\"100%\" height=\"100%\" rx=\"2\"></rect></svg>Replaced before expiry</span> ")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<figcaption class=\"leg\"><span><svg aria-hidden=\"true\"><rect class=\"b-cur\" width=\"100%\" height=\"100%\" rx=\"2\"></rect></svg>In force</span> <span><svg aria-hidden=\"true\"><rect class=\"b-old\" width=\"100%\" height=\"100%\" rx=\"2\"></rect></svg>Earlier</span> <span><svg aria-hidden=\"true\"><rect class=\"b-void\" width=\"100%\" height=\"100%\" rx=\"2\"></rect></svg>Replaced or stopped before expiry</span> ")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -40,10 +40,12 @@ type Services struct {
 	LinkTokens    map[string]string // token to link ID
 	BundleValue   *trust.Bundle
 	Mutations     int
-	Webhooks      [][]byte
+
+	RevocationValue fulfillment.RevocationBundle // names the withdrawn of LicenseList, with a signature of zeros
+	Webhooks        [][]byte
 
 	// Errors to answer instead, where set.
-	WebhookError, CheckoutError, HealthError, MembershipsError error
+	WebhookError, CheckoutError, HealthError, MembershipsError, RevocationError error
 
 	watchers map[chan struct{}]bool
 }
@@ -56,6 +58,7 @@ const (
 	OrderReview, OrderFailed, OrderBank, OrderCanceled   = "ord_01jdreview6t2b", "ord_01jdfailed9w5c", "ord_01jdbank2h8n", "ord_01jdcancel4g6s"
 	LiveToken, ExpiredToken, RevokedToken                = "live-token-0123456789", "old-token-0123456789", "revoked-token-0123456789"
 	LinkID                                               = "lnk_live"
+	OrderSuspended, OrderRevoked, OrderTopped            = "ord_01jdsuspended", "ord_01jdrevoked4x", "ord_01jdtopped2k"
 )
 
 // New makes the services with their data.
@@ -123,7 +126,41 @@ func (s *Services) fill() {
 		{ID: "lnk_revoked", LicenseID: renewal.ID, CreatedAt: now.AddDate(0, 0, -2), ExpiresAt: now.AddDate(0, 0, 5), RevokedAt: now.AddDate(0, 0, -1)},
 	}
 	s.LinkTokens = map[string]string{LiveToken: LinkID, ExpiredToken: "lnk_old", RevokedToken: "lnk_revoked"}
+	s.withdraw()
 	s.fillOrders(renewal.ID)
+}
+
+// withdraw adds a license that is suspended, and a top-up that was refunded with the license it was bought on.
+func (s *Services) withdraw() {
+	now := s.now()
+	lab := fulfillment.Deployment{ID: "dep_lab", Name: "router-lab", CreatedAt: now.AddDate(0, -2, 0)}
+	edge := fulfillment.Deployment{ID: "dep_edge", Name: "router-edge", CreatedAt: now.AddDate(0, -2, 0)}
+	s.DeploymentSet = append(s.DeploymentSet, lab, edge)
+	suspended := s.issue(OrderSuspended, "credit-pack-5m", lab, nil, catalog.IssueNew, now.AddDate(0, -2, 0), "k-2026-a")
+	topped := s.issue(OrderTopped, "credit-pack-5m", edge, nil, catalog.IssueNew, now.AddDate(0, -1, 0), "k-2026-a")
+	revoked := s.issue(OrderRevoked, "credit-pack-25m", edge, &topped, catalog.IssueTopUp, now.AddDate(0, 0, -6), "k-2026-b")
+	suspended.Newest, topped.Newest = true, true
+	suspended.InstalledAt, topped.InstalledAt = now.AddDate(0, -2, 1), now.AddDate(0, -1, 1)
+	suspended.Withdrawn = &license.RevocationEntry{LicenseID: suspended.ID, Status: license.StatusSuspended, Reason: "payment-disputed", EffectiveAt: now.Add(-50 * time.Hour)}
+	revoked.Withdrawn = &license.RevocationEntry{LicenseID: revoked.ID, Status: license.StatusRevoked, Reason: "refunded", EffectiveAt: now.Add(-26 * time.Hour)}
+	s.LicenseList = append(s.LicenseList, suspended, revoked, topped)
+	s.RevocationValue = s.revocations(*suspended.Withdrawn, *revoked.Withdrawn)
+}
+
+func (s *Services) revocations(entries ...license.RevocationEntry) fulfillment.RevocationBundle {
+	issued := s.now().Add(-26 * time.Hour)
+	p := license.RevocationPayload{
+		SchemaVersion: license.SchemaVersion, RevocationSetID: fmt.Sprintf("rvk_%d", issued.Unix()), RevocationEpoch: issued.Unix(), Product: license.Product,
+		Issuer: license.Issuer, IssuedAt: issued, NotBefore: issued, ExpiresAt: issued.AddDate(0, 0, 35), KeyID: "r-2026-a", Entries: entries,
+	}
+	envelope, err := license.EncodeRevocationBundle(p, make([]byte, ed25519.SignatureSize))
+	if err != nil {
+		panic("fake: " + err.Error())
+	}
+	sum := sha256.Sum256(envelope)
+	return fulfillment.RevocationBundle{
+		Epoch: p.RevocationEpoch, IssuedAt: p.IssuedAt, ExpiresAt: p.ExpiresAt, Entries: len(entries), Envelope: envelope, SHA256: hex.EncodeToString(sum[:]),
+	}
 }
 
 func (s *Services) fillOrders(ready string) {

@@ -18,8 +18,8 @@ func (s Licenses) Licenses(_ context.Context, organizationID string, f fulfillme
 	for _, l := range s.LicenseList {
 		standing := l.Standing(s.now())
 		expired := standing == fulfillment.StandingExpired
-		if l.OrganizationID != organizationID || (f == fulfillment.FilterExpired && !expired) ||
-			(f == fulfillment.FilterCurrent && (expired || standing == fulfillment.StandingSuperseded)) {
+		current := standing == fulfillment.StandingValid || standing == fulfillment.StandingNotYetValid || standing == fulfillment.StandingSuspended
+		if l.OrganizationID != organizationID || (f == fulfillment.FilterExpired && !expired) || (f == fulfillment.FilterCurrent && !current) {
 			continue
 		}
 		list = append(list, l)
@@ -62,7 +62,11 @@ func (s Licenses) Deployments(_ context.Context, organizationID string) ([]fulfi
 
 // Download implements web.Licenses.
 func (s Licenses) Download(ctx context.Context, organizationID, id, _ string) (fulfillment.License, error) {
-	return s.License(ctx, organizationID, id)
+	l, err := s.License(ctx, organizationID, id)
+	if err == nil && l.Standing(s.now()) == fulfillment.StandingRevoked {
+		err = &fulfillment.RevokedError{License: l}
+	}
+	return l, err
 }
 
 // MarkInstalled implements web.Licenses.
@@ -80,6 +84,14 @@ func (s Licenses) MarkInstalled(ctx context.Context, organizationID, id string, 
 		}
 	}
 	return nil
+}
+
+// Revocations is the part of the services that hands out the revocation bundle.
+type Revocations struct{ *Services }
+
+// Current implements web.Revocations.
+func (s Revocations) Current(context.Context) (fulfillment.RevocationBundle, error) {
+	return s.RevocationValue, s.RevocationError
 }
 
 // Links is the part of the services that keeps re-download links.
@@ -142,8 +154,11 @@ func (s Links) PeekLink(ctx context.Context, token string) (fulfillment.Link, fu
 // DownloadByLink implements web.Links.
 func (s Links) DownloadByLink(ctx context.Context, token string) (fulfillment.License, error) {
 	link, l, err := s.PeekLink(ctx, token)
-	if err == nil && !link.Live(s.now()) {
+	switch {
+	case err == nil && !link.Live(s.now()):
 		err = fulfillment.ErrNotFound
+	case err == nil && l.Standing(s.now()) == fulfillment.StandingRevoked:
+		err = &fulfillment.RevokedError{License: l}
 	}
 	if err != nil {
 		return fulfillment.License{}, err
