@@ -1,6 +1,6 @@
 // Command licensectl is what a customer's operator runs: it verifies, inspects and compares license files offline,
 // installs them where a router looks for its license and sees to it that the router takes them, goes back to the one
-// before, fetches one from a re-download link of the portal, and writes the summary that support may see. It verifies
+// before, fetches one from a re-download link of the portal and the revocation bundle beside it, and writes the summary that support may see. It verifies
 // without the portal and holds no secret.
 //
 // It exits with 0 when all is well; with 1 when a license is refused (the status code comes first on standard error,
@@ -31,6 +31,7 @@ const help = `licensectl verifies and installs the router's license files, offli
   licensectl rollback [-keys FILE] [-fingerprint TEXT] [-router URL ...] -to PATH
   licensectl status -router URL [-admin-user NAME] -admin-password-file FILE
   licensectl pull [-keys FILE] [-watch INTERVAL] URL -to PATH
+  licensectl revocations [-keys FILE] [-watch INTERVAL] URL -to PATH
   licensectl handoff [-request-id ID] FILE | -router URL ...
   licensectl help
 
@@ -103,14 +104,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	}
 	out := &output{stdout: stdout, stderr: stderr}
 	commands := map[string]func() error{
-		"verify":   func() error { return verify(args[1:], getenv, out) },
-		"inspect":  func() error { return inspect(args[1:], getenv, out) },
-		"diff":     func() error { return diff(args[1:], getenv, out) },
-		"install":  func() error { return install(ctx, args[1:], getenv, out) },
-		"rollback": func() error { return rollback(ctx, args[1:], getenv, out) },
-		"status":   func() error { return status(ctx, args[1:], out) },
-		"pull":     func() error { return pull(ctx, args[1:], getenv, out) },
-		"handoff":  func() error { return handoff(ctx, args[1:], stdin, out) },
+		"verify":      func() error { return verify(args[1:], getenv, out) },
+		"inspect":     func() error { return inspect(args[1:], getenv, out) },
+		"diff":        func() error { return diff(args[1:], getenv, out) },
+		"install":     func() error { return install(ctx, args[1:], getenv, out) },
+		"rollback":    func() error { return rollback(ctx, args[1:], getenv, out) },
+		"status":      func() error { return status(ctx, args[1:], out) },
+		"pull":        func() error { return pull(ctx, args[1:], getenv, out) },
+		"revocations": func() error { return revocations(ctx, args[1:], getenv, out) },
+		"handoff":     func() error { return handoff(ctx, args[1:], stdin, out) },
 	}
 	if command, ok := commands[args[0]]; ok {
 		return out.fail(command())

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,7 +40,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("VECTORS", vectorDir)
 			files := licensesFor(t, issuer)
 			files["keys.json"] = issuer.keys(t)
-			files["revoked.json"] = issuer.revocations(t)
+			maps.Copy(files, issuer.revocations(t))
 			for name, data := range files {
 				writeFile(t, filepath.Join(env.WorkDir, name), data)
 			}
@@ -241,8 +242,20 @@ func (i issuer) issue(t *testing.T, id string, edit func(*license.Payload)) []by
 	return file
 }
 
-// revocations is a bundle that revoked lic_two and superseded lic_pack5, and announces the suspension of lic_one.
-func (i issuer) revocations(t *testing.T) []byte {
+// revocations are bundles that revoked lic_two and superseded lic_pack5, and announce the suspension of lic_one; revoked.json
+// has the epoch 7, and the others differ from it as they are named.
+func (i issuer) revocations(t *testing.T) map[string][]byte {
+	t.Helper()
+	return map[string][]byte{
+		"revoked.json":         i.bundle(t, nil),
+		"revoked-older.json":   i.bundle(t, func(p *license.RevocationPayload) { p.RevocationEpoch = 6 }),
+		"revoked-newer.json":   i.bundle(t, func(p *license.RevocationPayload) { p.RevocationEpoch, p.Entries = 8, nil }),
+		"revoked-other.json":   i.bundle(t, func(p *license.RevocationPayload) { p.Entries = nil }),
+		"revoked-expired.json": i.bundle(t, func(p *license.RevocationPayload) { p.RevocationEpoch, p.ExpiresAt = 9, i.now }),
+	}
+}
+
+func (i issuer) bundle(t *testing.T, edit func(*license.RevocationPayload)) []byte {
 	t.Helper()
 	since := i.now.Add(-time.Minute)
 	p := license.RevocationPayload{SchemaVersion: 1, RevocationSetID: "set-1", RevocationEpoch: 7, Product: license.Product,
@@ -252,6 +265,9 @@ func (i issuer) revocations(t *testing.T) []byte {
 			{LicenseID: "lic_one", Status: license.StatusSuspended, EffectiveAt: i.now.Add(10 * time.Hour)},
 			{LicenseID: "lic_pack5", Status: license.StatusSuperseded, EffectiveAt: since, SupersededBy: "lic_pack25"},
 		}}
+	if edit != nil {
+		edit(&p)
+	}
 	canonical, err := p.Canonical()
 	if err != nil {
 		t.Fatal(err)

@@ -54,7 +54,7 @@ func pull(ctx context.Context, args []string, getenv func(string) string, out *o
 		}
 		links = []string{link}
 	}
-	d, err := newDownload(links[0])
+	d, err := newDownload("re-download link", links[0], requestTimeout)
 	if err != nil {
 		return err
 	}
@@ -82,31 +82,38 @@ func (s *settings) pullOnce(ctx context.Context, d *download, out *output) (inst
 	return done, out.object(done)
 }
 
-// watch pulls on the interval until ctx is done, which is its ordinary end. Only what is new is told.
+// watch pulls on the interval. Only what is new is told.
 func (s *settings) watch(ctx context.Context, d *download, interval time.Duration, getenv func(string) string, out *output) error {
+	quiet := &output{stdout: io.Discard, stderr: out.stderr}
+	return repeat(ctx, interval, out.stderr, func() error {
+		if err := s.load(getenv, time.Now()); err != nil { // keys and revocations may be new as well
+			return err
+		}
+		done, err := s.pullOnce(ctx, d, quiet)
+		if err != nil {
+			return err
+		}
+		return out.installedNow(done)
+	})
+}
+
+// repeat tries on the interval until ctx is done, which is its ordinary end, or an error is final.
+func repeat(ctx context.Context, interval time.Duration, stderr io.Writer, try func() error) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	quiet := &output{stdout: io.Discard, stderr: out.stderr}
 	last := ""
 	for {
-		var done installed
-		err := s.load(getenv, time.Now()) // keys and revocations may be new as well
-		if err == nil {
-			done, err = s.pullOnce(ctx, d, quiet)
-		}
+		err := try()
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.As(err, new(goneError)):
+		case errors.As(err, new(finalError)):
 			return err
 		case err != nil && err.Error() != last:
-			fmt.Fprintf(out.stderr, "licensectl: %v\n", err) // once, not every interval
+			fmt.Fprintf(stderr, "licensectl: %v\n", err) // once, not every interval
 			last = err.Error()
 		case err == nil:
 			last = ""
-			if err := out.installedNow(done); err != nil {
-				return err
-			}
 		}
 		select {
 		case <-ctx.Done():
@@ -122,5 +129,13 @@ func (o *output) installedNow(done installed) error {
 		return nil
 	}
 	o.line("installed %s at %s", printable(done.LicenseID), done.Path)
-	return o.object(done)
+	return o.final(done)
+}
+
+// final writes an object of a watch, which ends where nobody reads it.
+func (o *output) final(value any) error {
+	if err := o.object(value); err != nil {
+		return finalError{err}
+	}
+	return nil
 }

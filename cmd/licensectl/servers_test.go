@@ -4,12 +4,14 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -73,7 +75,8 @@ func startRouter(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // startPortal is the script command "portal FILE": a portal that hands out FILE, as it is when it is asked for, at
-// $PORTAL/d/TOKEN, and that answers badly in every way at other addresses. The file link holds a whole link.
+// $PORTAL/d/TOKEN, and that answers badly in every way at other addresses. The file link holds a whole link. The file
+// bundle.json is at $PORTAL/revocations.json; how often it went out whole is in the file sent.
 func startPortal(ts *testscript.TestScript, _ bool, args []string) {
 	elsewhere := httptest.NewServer(http.NotFoundHandler())
 	ts.Defer(elsewhere.Close)
@@ -89,6 +92,25 @@ func startPortal(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(data)
+	})
+	var sent atomic.Int64
+	mux.HandleFunc("GET /revocations.json", func(w http.ResponseWriter, r *http.Request) {
+		data, err := os.ReadFile(ts.MkAbs("bundle.json"))
+		if err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		tag := fmt.Sprintf("\"%x\"", sha256.Sum256(data))
+		if r.Header.Get("If-None-Match") == tag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		_ = os.WriteFile(ts.MkAbs("sent"), fmt.Appendln(nil, "sent", sent.Add(1)), 0o600)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(data)
+	})
+	mux.HandleFunc("GET /huge.json", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(bytes.Repeat([]byte{' '}, license.MaxRevocationFileSize+1))
 	})
 	for token, h := range map[string]http.HandlerFunc{
 		"gone": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) },
