@@ -146,7 +146,9 @@ func TestALostSignersHostIsReplacedByTheRunbook(t *testing.T) {
 
 	// What the ceremony put aside is brought to the new host.
 	s.mustShell("new", "cp ../signer/config.json ../signer/passphrase ../signer/*.pem ../signer/webhook.secret ../signer/trust.json* ../signer/root-* .")
-	s.env["portal"] = append(s.stripe(), database, "SIGNER_SOCKET="+s.path("new", "signer.sock"))
+	s.write("portal/secret", strings.Repeat("s3cret", 8), 0o600)
+	s.env["portal"] = append(s.stripe(), database, "SIGNER_SOCKET="+s.path("new", "signer.sock"), "PORTAL_PUBLIC_URL=http://localhost:8080",
+		"PORTAL_SECRET_FILE="+s.path("portal", "secret"), "SMTP_URL=smtp://127.0.0.1:1", "MAIL_FROM=portal@portal.example")
 	outputs := s.follow("lost-signer-host.md", func(b block, n int) string {
 		switch {
 		case b.on == "old":
@@ -157,21 +159,21 @@ func TestALostSignersHostIsReplacedByTheRunbook(t *testing.T) {
 			s.watch("new")
 		case strings.Contains(b.script, ". ./size"):
 			s.issue("new", s.paid("ord_6"))
-			s.issue("new", s.paid("ord_7")) // more than the old store, which had a revocation bundle too
-			s.copies(7)
-			s.write("new/size", "SIZE=7\n", 0o600)
+			s.issue("new", s.paid("ord_7"))
+			s.copies(8) // with the revocation bundle that the worker asked for; the old store had six entries
+			s.write("new/size", "SIZE=8\n", 0o600)
 		}
 		return b.on
 	})
-	s.wants(outputs, 1, "copy verifies: 3 entries")
-	s.wants(outputs, 2, "signed by 2 of 2 root keys", "issuance log restored: 3 records, trust bundle version 1", "issuance log verifies: 3 records")
-	s.wants(outputs, 4, "no alarm: 3 entries")
-	s.wants(outputs, 5, "read 3 licenses from the signer's log, which lacked 2: 2 logged again, 0 refused, 0 logged with other bytes",
+	s.wants(outputs, 2, "copy verifies: 3 entries")
+	s.wants(outputs, 3, "signed by 2 of 2 root keys", "issuance log restored: 3 records, trust bundle version 1", "issuance log verifies: 3 records")
+	s.wants(outputs, 5, "no alarm: 3 entries")
+	s.wants(outputs, 6, "read 3 licenses from the signer's log, which lacked 2: 2 logged again, 0 refused, 0 logged with other bytes",
 		"log: checkpoint of 5 entries", "licenses: 5 logged, 5 stored, 0 revoked", "no differences")
-	s.wants(outputs, 6, "minimum log size 7", "signed by 2 of 2 root keys")
+	s.wants(outputs, 7, "minimum log size 8", "signed by 2 of 2 root keys")
 
 	status, err := signer.NewClient(s.path("new", "signer.sock")).Status(t.Context())
-	if err != nil || !status.Ready || status.TrustVersion != 2 || status.LogSize != 7 {
+	if err != nil || !status.Ready || status.TrustVersion != 2 || status.LogSize != 8 {
 		t.Errorf("the new signer says %+v, %v", status, err)
 	}
 	for order, event := range events {
@@ -179,13 +181,13 @@ func TestALostSignersHostIsReplacedByTheRunbook(t *testing.T) {
 			t.Errorf("%s has other bytes", order)
 		}
 	}
-	s.copies(7)
+	s.copies(8)
 
 	if out, err := s.shell("signer", "systemctl start signer"); err == nil || !strings.Contains(out, "issuance log is missing") {
 		t.Errorf("the fenced signer starts: %v\n%s", err, out)
 	}
 	s.mustShell("new", "systemctl stop signer; mkdir aside; mv log.db log.db.size aside/; cp ../signer/fenced/* .")
-	if out, err := s.shell("new", "systemctl start signer"); err == nil || !strings.Contains(out, "6 records, the trust bundle asks for 7") {
+	if out, err := s.shell("new", "systemctl start signer"); err == nil || !strings.Contains(out, "6 records, the trust bundle asks for 8") {
 		t.Errorf("the new host takes the old store: %v\n%s", err, out)
 	}
 }

@@ -88,7 +88,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// systemctl stands in for systemd: the units signer and witness run in the folder where it is called.
+// systemctl stands in for systemd: the units signer, witness and worker run in the folder where it is called.
 const systemctl = `#!/bin/sh
 set -u
 verb=$1
@@ -96,6 +96,7 @@ for unit; do :; done
 case $unit in
 signer) set -- signer serve -config config.json ;;
 witness) set -- witness follow -config witness.json ;;
+worker) set -- portal worker ;;
 *) echo "systemctl: no unit $unit" >&2; exit 5 ;;
 esac
 running() { [ -f $unit.pid ] && kill -0 "$(cat $unit.pid)" 2>/dev/null; }
@@ -105,14 +106,14 @@ await() { # await COMMAND...: ten seconds at most
 	cat $unit.out >&2
 	return 1
 }
-answers() { [ $unit = witness ] || grep -q '"msg":"signer answers"' $unit.out; }
+answers() { [ $unit != signer ] || grep -q '"msg":"signer answers"' $unit.out; }
 gone() { ! running; }
 reloaded() { [ "$(count)" -gt "$before" ]; }
 case $verb in
 start)
 	running && exit 0
-	rm -f signer.sock
-	"$@" >$unit.out 2>&1 </dev/null &
+	: >$unit.out
+	"$@" >>$unit.out 2>&1 </dev/null &
 	echo $! >$unit.pid
 	until answers; do running || { cat $unit.out >&2; exit 1; }; sleep 0.05; done ;;
 stop | disable)

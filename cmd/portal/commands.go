@@ -97,10 +97,11 @@ func (p program) replay(ctx context.Context, args []string) error {
 		return err
 	}
 	report, err := replayer.Run(ctx)
-	fmt.Fprintf(p.stdout, "read %d licenses from the signer's log, which lacked %d: %d logged again, %d refused, %d logged with other bytes\n",
-		report.Logged, report.Missing, report.Replayed, report.Refused, report.Differ)
+	fmt.Fprintf(p.stdout, "read %d licenses from the signer's log, which lacked %d: %d logged again, %d refused, %d logged with other bytes\n"+
+		"refunds and disputes that it lacked: %d judged again, %d refused\n",
+		report.Logged, report.Missing, report.Replayed, report.Refused, report.Differ, report.Judged, report.Unjudged)
 	if err == nil && !report.OK() {
-		err = errors.New("the signer's log lacks licenses that customers have, or has others; see the log")
+		err = errors.New("the signer's log lacks what customers have, or has it otherwise; see the log")
 	}
 	return err
 }

@@ -24,6 +24,7 @@ const (
 	PaidWithoutLicense    DifferenceKind = "paid-without-license"    // an order that is paid, here or at Stripe, and not issued
 	LicenseWithoutPayment DifferenceKind = "license-without-payment" // logged for a payment that Stripe does not know as paid
 	RefundedNotRevoked    DifferenceKind = "refunded-not-revoked"    // paid back in full, or lost in a dispute, and not revoked
+	RevocationDiffers     DifferenceKind = "revocation-differs"      // revoked by the log or in the database, not by the other
 	PaymentWithoutOrder   DifferenceKind = "payment-without-order"   // at Stripe for an order that the database lacks
 )
 
@@ -54,7 +55,7 @@ type Payments interface {
 // Ledger holds one audit's view of log and Stripe beside the database, so that no number of them takes memory.
 type Ledger interface {
 	AddLogged(ctx context.Context, page []Logged) error
-	AddRevoked(ctx context.Context, licenseIDs []string) error
+	AddRevoked(ctx context.Context, page []LoggedRevocation) error
 	AddPayments(ctx context.Context, page []Payment) error
 	// Compare tells the differences one by one. What is younger than the time may be under way and is left to the next audit.
 	Compare(ctx context.Context, before time.Time, tell func(Difference) error) (AuditCounts, error)
@@ -181,13 +182,19 @@ func (s *Auditor) checkpoint(ctx context.Context) (signer.Checkpoint, error) {
 	return signer.OpenCheckpoint(signed, s.c.LogKey)
 }
 
-// revoked picks the licenses that a page revokes; nothing lifts a revocation.
-func revoked(page []signer.Entry) []string {
-	var list []string
+// LoggedRevocation is a license that the log revokes; nothing lifts a revocation.
+type LoggedRevocation struct {
+	LicenseID string
+	LoggedAt  time.Time
+}
+
+// revoked picks them of a page.
+func revoked(page []signer.Entry) []LoggedRevocation {
+	var list []LoggedRevocation
 	for _, e := range page {
 		for _, change := range e.Changes {
 			if change.Status == license.StatusRevoked {
-				list = append(list, change.LicenseID)
+				list = append(list, LoggedRevocation{change.LicenseID, e.LoggedAt})
 			}
 		}
 	}

@@ -155,6 +155,7 @@ func TestAnAuditFindsEveryDifference(t *testing.T) {
 		Envelope: []byte("bundle"), IssuedAt: time.Now().UTC().Truncate(time.Second),
 	}, nil)
 	w.must(err)
+	want["revocation-differs "+unpaid.ID] = true // by the log alone
 
 	missed := c.draft(c.request("credit-pack-5m"))
 	c.payBy(c.checkout(missed), "card_ok")

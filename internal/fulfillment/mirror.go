@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -17,6 +18,10 @@ type Mirror interface {
 	// Unlogged lists the stored licenses that the log lacked when it was read, in the order in which they were stored, from a
 	// number on; numbers count from zero.
 	Unlogged(ctx context.Context, from, limit int) ([]Unlogged, error)
+	// AddJudged adds the events by which the log revokes, suspends or reinstates; Unjudged lists the stored ones that changed
+	// something once and are not among them, with their bodies, as they were received.
+	AddJudged(ctx context.Context, eventIDs []string) error
+	Unjudged(ctx context.Context, from, limit int) ([]ReceivedEvent, error)
 	Close(ctx context.Context) error
 }
 
@@ -62,6 +67,20 @@ func readLog(ctx context.Context, source LogSource, visit func([]signer.Entry) e
 		}
 		from = page.Next
 	}
+}
+
+// judged picks the events of a page's revocations.
+func judged(page []signer.Entry) []string {
+	var list []string
+	for _, e := range page {
+		var event struct {
+			ID string `json:"id"`
+		}
+		if e.Kind != kindIssuance && e.Event != nil && json.Unmarshal(e.Event.Body, &event) == nil {
+			list = append(list, event.ID)
+		}
+	}
+	return list
 }
 
 // logged picks the issuances of a page.

@@ -15,16 +15,24 @@ type ReplayStore interface {
 	OpenMirror(ctx context.Context) (Mirror, error)
 }
 
+// ReplaySigner is what replaying needs of the signer.
+type ReplaySigner interface {
+	LogSource
+	Issue(ctx context.Context, r signer.IssueRequest) ([]byte, error)
+	Revoke(ctx context.Context, r signer.RevokeRequest) (signer.Revoked, error)
+}
+
 // ReplayerConfig is what Replayer needs; every field is required.
 type ReplayerConfig struct {
 	Store  ReplayStore
-	Signer Signer
+	Signer ReplaySigner
 	Log    *slog.Logger
 }
 
-// Replayer brings back to the signer what its log lost: after the signer's store was rebuilt from a witness's copy, the
-// licenses that were logged after the witness's last look. A license is a pure function of its evidence, so the signer
-// makes the bytes that customers have, and logs them again.
+// Replayer brings back to the signer what its log lost: after the signer's store was rebuilt from a witness's copy, what was
+// logged after the witness's last look. A license is a pure function of its evidence, so the signer makes the bytes that
+// customers have, and logs them again. Refunds and disputes are judged again after all licenses are back; nobody is written
+// to, since the database knows what they came to.
 type Replayer struct{ c ReplayerConfig }
 
 // NewReplayer returns the service, or says what is missing.
@@ -38,20 +46,22 @@ func NewReplayer(c ReplayerConfig) (*Replayer, error) {
 // ReplayReport is what a replay did.
 type ReplayReport struct {
 	Logged   int // licenses that the log had
-	Missing  int // stored licenses that it lacked; the sum of the next three
+	Missing  int // stored licenses that it lacked; each is counted in one of the next three
 	Replayed int // logged again with the same bytes
 	Refused  int // by the signer, or without stored evidence
 	Differ   int // logged with other bytes than customers have
+	Judged   int // refunds and disputes that it lacked and that were judged again
+	Unjudged int // those that the signer refused
 }
 
-// OK reports whether every stored license is logged with its bytes.
-func (r ReplayReport) OK() bool { return r.Refused == 0 && r.Differ == 0 }
+// OK reports whether everything stored is logged as it was.
+func (r ReplayReport) OK() bool { return r.Refused+r.Differ+r.Unjudged == 0 }
 
 // replayBatch bounds what is read of the database at once: an event has up to MaxEventBytes.
 const replayBatch = 20
 
-// Run sends the stored evidence of every license that the log lacks, in the order in which they were stored. It is safe to
-// repeat. It stops with an error when the signer or the database does not answer.
+// Run sends the stored evidence of every license that the log lacks, in the order in which they were stored, and then the
+// refunds and disputes that it lacks. It is safe to repeat. It stops with an error when the signer or the database does not answer.
 func (s *Replayer) Run(ctx context.Context) (report ReplayReport, err error) {
 	mirror, err := s.c.Store.OpenMirror(ctx)
 	if err != nil {
@@ -61,20 +71,52 @@ func (s *Replayer) Run(ctx context.Context) (report ReplayReport, err error) {
 	err = readLog(ctx, s.c.Signer, func(page []signer.Entry) error {
 		list := logged(page)
 		report.Logged += len(list)
-		return mirror.AddLogged(ctx, list)
+		return errors.Join(mirror.AddLogged(ctx, list), mirror.AddJudged(ctx, judged(page)))
 	})
+	if err == nil {
+		err = s.licenses(ctx, mirror, &report)
+	}
+	if err == nil {
+		err = s.revocations(ctx, mirror, &report)
+	}
 	if err != nil {
 		return report, fmt.Errorf("replay: %w", err)
 	}
+	return report, nil
+}
+
+func (s *Replayer) licenses(ctx context.Context, mirror Mirror, report *ReplayReport) error {
 	for {
 		page, err := mirror.Unlogged(ctx, report.Missing, replayBatch)
 		if err != nil || len(page) == 0 {
-			return report, err
+			return err
 		}
 		for _, u := range page {
 			report.Missing++
-			if err := s.replay(ctx, u, &report); err != nil {
-				return report, fmt.Errorf("replay: %s: %w", u.LicenseID, err)
+			if err := s.replay(ctx, u, report); err != nil {
+				return fmt.Errorf("%s: %w", u.LicenseID, err)
+			}
+		}
+	}
+}
+
+func (s *Replayer) revocations(ctx context.Context, mirror Mirror, report *ReplayReport) error {
+	for {
+		page, err := mirror.Unjudged(ctx, report.Judged+report.Unjudged, replayBatch)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, e := range page {
+			_, err := s.c.Signer.Revoke(ctx, signer.RevokeRequest{Event: &signer.Event{Body: e.Body, SignatureHeader: e.SignatureHeader}})
+			var refusal *signer.Error
+			switch {
+			case errors.As(err, &refusal) && !passing(refusal.Code):
+				report.Unjudged++
+				s.c.Log.ErrorContext(ctx, "replay: signer refused to revoke", "event", e.ID, "type", e.Type, "code", string(refusal.Code))
+			case err != nil:
+				return fmt.Errorf("%s: %w", e.ID, err)
+			default:
+				report.Judged++
 			}
 		}
 	}

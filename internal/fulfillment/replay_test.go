@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,6 +162,61 @@ func TestALostSignerIsRebuiltFromTheWitnessAndTheStoredEvidence(t *testing.T) {
 	}
 }
 
+// A refund was judged after the witness's last look. Until it is replayed the signer knows nothing of it, and no bundle of its
+// may lift what the portal has published.
+func TestALostRevocationIsJudgedAgainAndNeverLifted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	c := w.customer()
+	early, l, other := c.buy(c.request("credit-pack-5m")), c.buy(c.request("credit-pack-5m")), c.buy(c.request("credit-pack-5m"))
+	refund := func(l fulfillment.License) {
+		_, charge := w.payment(l.OrderID)
+		w.act(charge, "refund", nil)
+		c.stands(l, fulfillment.StandingRevoked)
+	}
+	refund(early)
+	w.must(w.witness("copy").Look(t.Context()))
+	w.later()
+	refund(l)
+	w.idle()
+	told, before := len(w.standingMails()), w.stored().Epoch()
+	w.loseSigner()
+	w.restoreSigner("copy")
+	if found, _ := w.audit(time.Hour, nil); !slices.Contains(found, "revocation-differs "+l.ID) || len(found) != 2 { // and refunded-not-revoked
+		t.Errorf("the audit finds %v", found)
+	}
+	time.Sleep(1100 * time.Millisecond) // an epoch is a second
+	_, charge := w.payment(other.OrderID)
+	w.act(charge, "refund", nil)
+	w.eventually("the refund arrived", func() bool { return w.count("SELECT count(*) FROM events WHERE type = 'charge.refunded'") == 3 })
+	var event string
+	w.must(w.pool.QueryRow(t.Context(), "SELECT id FROM events WHERE type = 'charge.refunded' ORDER BY received_at DESC LIMIT 1").Scan(&event))
+	if err := w.revoker.RevokeByEvent(t.Context(), "test", event); !errors.Is(err, fulfillment.ErrRevocationLost) {
+		t.Errorf("a bundle without the revocation: %v", err)
+	}
+	if w.stored().Epoch() != before {
+		t.Error("a bundle that lifts a revocation was stored")
+	}
+	if got := w.replay(); got != (fulfillment.ReplayReport{Logged: 3, Judged: 1}) {
+		t.Errorf("%+v", got)
+	}
+	if got := w.replay(); got != (fulfillment.ReplayReport{Logged: 3}) {
+		t.Errorf("a second time: %+v", got)
+	}
+	w.must(w.revoker.Refresh(t.Context()))
+	for _, l := range []fulfillment.License{early, l, other} {
+		c.stands(l, fulfillment.StandingRevoked)
+	}
+	w.idle()
+	if w.stored().Len() != 3 || len(w.standingMails()) != told+1 {
+		t.Errorf("%d revoked, %d mails after %d", w.stored().Len(), len(w.standingMails()), told)
+	}
+	if found, _ := w.audit(time.Hour, nil); len(found) != 0 {
+		t.Errorf("the audit finds %v", found)
+	}
+}
+
 // Stripe told one payment twice, and the license was logged for the event that was created later.
 func TestAReplaySendsTheEventThatTheLicenseWasLoggedFor(t *testing.T) {
 	t.Parallel()
@@ -221,15 +277,33 @@ func TestAWitnessThatSawFurtherThanTheRestoredCopyAlarms(t *testing.T) {
 
 // fakeLog is a signer with a log of one license that answers as told, and a mirror over nothing.
 type fakeLog struct {
-	fulfillment.Signer
 	answers map[string]func() ([]byte, error) // by the event's body
 	lacks   []fulfillment.Unlogged
 	asked   []string
 	closed  bool
+	events  []fulfillment.ReceivedEvent // of refunds and disputes that it lacks
+	judging map[string]error            // by the event's ID
+}
+
+func (f *fakeLog) Revoke(_ context.Context, r signer.RevokeRequest) (signer.Revoked, error) {
+	return signer.Revoked{}, f.judging[string(r.Event.Body)]
+}
+
+func (f *fakeLog) AddJudged(_ context.Context, ids []string) error {
+	if len(ids) != 1 || ids[0] != "evt_logged" {
+		return fmt.Errorf("judged %v", ids)
+	}
+	return nil
+}
+
+func (f *fakeLog) Unjudged(_ context.Context, from, limit int) ([]fulfillment.ReceivedEvent, error) {
+	return f.events[min(from, len(f.events)):min(from+limit, len(f.events))], nil
 }
 
 func (f *fakeLog) Entries(context.Context, uint64) (signer.Entries, error) {
-	return signer.Entries{Entries: []signer.Entry{{Kind: "issuance"}, {Kind: "revocation"}}, Next: 2, Size: 2}, nil
+	return signer.Entries{Entries: []signer.Entry{
+		{Kind: "issuance", Event: &signer.Event{Body: []byte(`{"id":"evt_sold"}`)}}, {Kind: "revocation", Event: &signer.Event{Body: []byte(`{"id":"evt_logged"}`)}},
+	}, Next: 2, Size: 2}, nil
 }
 
 func (f *fakeLog) Issue(_ context.Context, r signer.IssueRequest) ([]byte, error) {
@@ -294,6 +368,18 @@ func TestAReplayTellsWhatTheSignerRefusesOrMakesOtherwise(t *testing.T) {
 	}
 	if len(told) != 3 || told["ERROR lic_other"] != 9 || told["ERROR lic_refused"] != 9 || told["ERROR lic_none"] != 9 {
 		t.Errorf("told %v", told)
+	}
+	f.lacks, f.judging = nil, map[string]error{"partly": &signer.Error{Code: signer.CodeAmount}, "later": &signer.Error{Code: signer.CodeLog}}
+	for range 11 {
+		f.events = append(f.events, fulfillment.ReceivedEvent{Body: []byte("whole")}, fulfillment.ReceivedEvent{Body: []byte("partly")})
+	}
+	report, err = replayer.Run(t.Context())
+	if want := (fulfillment.ReplayReport{Logged: 1, Judged: 11, Unjudged: 11}); err != nil || report != want || report.OK() {
+		t.Errorf("refunds: %+v, %v", report, err)
+	}
+	f.events = []fulfillment.ReceivedEvent{{Body: []byte("whole")}, {Body: []byte("later")}, {Body: []byte("whole")}}
+	if report, err := replayer.Run(t.Context()); err == nil || report.Judged != 1 {
+		t.Errorf("a log that fails: %+v, %v", report, err)
 	}
 	f.lacks = []fulfillment.Unlogged{lacks("same"), lacks("down"), lacks("same")}
 	if report, err := replayer.Run(t.Context()); err == nil || report.Missing != 2 || report.Replayed != 1 {

@@ -41,6 +41,9 @@ type RevocationStore interface {
 	// the same or a higher epoch is stored; what the event came to, if one was asked about; and, unless the answer is silent,
 	// the mails to customers whose license is revoked, suspended or reinstated by it. ErrBundleForked.
 	StoreRevocations(ctx context.Context, a RevocationAnswer) error
+	// ForgottenRevocations counts the licenses that are stored as revoked and that a bundle does not revoke, unless one of the
+	// same or a higher epoch is stored.
+	ForgottenRevocations(ctx context.Context, epoch int64, entries []license.RevocationEntry) (int, error)
 }
 
 // StandingMailStore keeps what was mailed of what changed.
@@ -52,6 +55,10 @@ type StandingMailStore interface {
 
 // ErrBundleForked says that the signer made two revocation bundles of one epoch.
 var ErrBundleForked = errors.New("two revocation bundles have one epoch")
+
+// ErrRevocationLost says that a bundle does not revoke what a stored one revokes. Nothing lifts a revocation, so the signer's
+// log lost it: "portal replay" brings it back.
+var ErrRevocationLost = errors.New("the bundle lacks a revocation that is stored")
 
 // RevocationBundle is a verified revocation bundle.
 type RevocationBundle struct {
@@ -181,6 +188,12 @@ func (s *Revoker) store(ctx context.Context, answer signer.Revoked, came *TakenB
 		return fmt.Errorf("revoke: bundle of epoch %d: %w", answer.Epoch, err)
 	}
 	claims, sum := read.Payload(), sha256.Sum256([]byte(answer.Bundle))
+	if forgotten, err := s.c.Store.ForgottenRevocations(ctx, read.Epoch(), claims.Entries); err != nil {
+		return fmt.Errorf("revoke: stored revocations: %w", err)
+	} else if forgotten > 0 {
+		s.c.Log.ErrorContext(ctx, "signer forgot revocations; run portal replay", "epoch", answer.Epoch, "licenses", forgotten)
+		return fmt.Errorf("revoke: bundle of epoch %d: %w", answer.Epoch, ErrRevocationLost)
+	}
 	err = s.c.Store.StoreRevocations(ctx, RevocationAnswer{
 		Bundle: RevocationBundle{
 			Epoch: read.Epoch(), IssuedAt: claims.IssuedAt, ExpiresAt: claims.ExpiresAt, Entries: read.Len(),

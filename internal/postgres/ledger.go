@@ -16,11 +16,16 @@ func (s *Fulfillment) OpenLedger(ctx context.Context) (fulfillment.Ledger, error
 }
 
 // AddRevoked adds licenses that the log revokes.
-func (m *mirror) AddRevoked(ctx context.Context, licenseIDs []string) error {
-	if len(licenseIDs) == 0 {
+func (m *mirror) AddRevoked(ctx context.Context, page []fulfillment.LoggedRevocation) error {
+	if len(page) == 0 {
 		return nil
 	}
-	_, err := m.conn.Exec(ctx, "INSERT INTO revoked SELECT DISTINCT unnest($1::text[]) ON CONFLICT DO NOTHING", licenseIDs)
+	ids, times := make([]string, len(page)), make([]time.Time, len(page))
+	for i, r := range page {
+		ids[i], times[i] = r.LicenseID, r.LoggedAt
+	}
+	_, err := m.conn.Exec(ctx, `INSERT INTO revoked SELECT id, min(at) FROM unnest($1::text[], $2::timestamptz[]) AS t (id, at) GROUP BY id
+		ON CONFLICT DO NOTHING`, ids, times)
 	return telling(err)
 }
 
@@ -65,6 +70,12 @@ var differences = []struct {
 	{fulfillment.RefundedNotRevoked, `SELECT l.license_id, '', p.id, CASE WHEN p.refunded THEN 'the payment was refunded in full' ELSE 'a dispute of the payment was lost' END
 		FROM paid p JOIN logged l ON l.payment = p.id
 		WHERE (p.refunded OR p.lost) AND p.created < $1 AND NOT EXISTS (SELECT FROM revoked r WHERE r.license_id = l.license_id) ORDER BY l.log_index`},
+	{fulfillment.RevocationDiffers, `SELECT r.license_id, '', '', 'the log revokes it, and the stored revocation bundles do not'
+		FROM revoked r WHERE r.logged_at < $1
+		AND NOT EXISTS (SELECT FROM license_revocations v WHERE v.license_id = r.license_id AND v.status = 'revoked') ORDER BY r.license_id`},
+	{fulfillment.RevocationDiffers, `SELECT v.license_id, '', '', 'the stored revocation bundles revoke it, and the log does not'
+		FROM license_revocations v JOIN revocation_bundles b USING (epoch) WHERE v.status = 'revoked' AND b.stored_at < $1
+		AND NOT EXISTS (SELECT FROM revoked r WHERE r.license_id = v.license_id) ORDER BY v.license_id`},
 	{fulfillment.PaymentWithoutOrder, `SELECT '', p.order_id, p.id, 'Stripe has a payment for an order that is not in the database'
 		FROM paid p WHERE p.paid AND p.order_id <> '' AND p.created < $1 AND NOT EXISTS (SELECT FROM orders o WHERE o.id = p.order_id) ORDER BY p.created, p.id`},
 }

@@ -13,8 +13,8 @@ import (
 
 // mirror is tables that one connection alone sees and that end with it.
 type mirror struct {
-	conn  *pgx.Conn
-	ready bool // unlogged was made
+	conn *pgx.Conn
+	made map[string]bool // the tables of what is missing
 }
 
 // comparePatience is for statements that read all licenses there are.
@@ -32,11 +32,12 @@ func (s *Fulfillment) openMirror(ctx context.Context) (*mirror, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mirror: %w", telling(err))
 	}
-	m := &mirror{conn: conn}
+	m := &mirror{conn: conn, made: map[string]bool{}}
 	// What of Stripe and of revocations an audit compares stands beside the log; a replay leaves it empty.
 	_, err = m.conn.Exec(ctx, `CREATE TEMPORARY TABLE logged (
 			license_id text PRIMARY KEY, log_index bigint NOT NULL, sha256 text NOT NULL, payment text NOT NULL, logged_at timestamptz NOT NULL);
-		CREATE TEMPORARY TABLE revoked (license_id text PRIMARY KEY);
+		CREATE TEMPORARY TABLE judged (event_id text PRIMARY KEY);
+		CREATE TEMPORARY TABLE revoked (license_id text PRIMARY KEY, logged_at timestamptz NOT NULL);
 		CREATE TEMPORARY TABLE paid (id text PRIMARY KEY, order_id text NOT NULL, created timestamptz NOT NULL, paid boolean NOT NULL,
 			refunded boolean NOT NULL, lost boolean NOT NULL)`)
 	if err != nil {
@@ -64,13 +65,10 @@ func (m *mirror) AddLogged(ctx context.Context, page []fulfillment.Logged) error
 // Unlogged lists stored licenses that are not in the mirror. Of several events that prove one payment it takes the one that
 // was logged: the license's time of issue is the event's.
 func (m *mirror) Unlogged(ctx context.Context, from, limit int) ([]fulfillment.Unlogged, error) {
-	if !m.ready {
-		_, err := m.conn.Exec(ctx, `CREATE TEMPORARY TABLE unlogged AS SELECT license_id, row_number() OVER (ORDER BY stored_at, license_id) - 1 AS n
-			FROM issuances i WHERE NOT EXISTS (SELECT FROM logged l WHERE l.license_id = i.license_id)`)
-		if err != nil {
-			return nil, fmt.Errorf("mirror: %w", telling(err))
-		}
-		m.ready = true
+	err := m.make(ctx, "unlogged", `SELECT license_id, row_number() OVER (ORDER BY stored_at, license_id) - 1 AS n
+		FROM issuances i WHERE NOT EXISTS (SELECT FROM logged l WHERE l.license_id = i.license_id)`)
+	if err != nil {
+		return nil, err
 	}
 	rows, err := m.conn.Query(ctx, `SELECT i.license_id, i.order_id, i.envelope, b.envelope, coalesce(e.id, ''), e.body, coalesce(e.signature_header, '')
 		FROM unlogged u JOIN issuances i USING (license_id)
@@ -85,6 +83,47 @@ func (m *mirror) Unlogged(ctx context.Context, from, limit int) ([]fulfillment.U
 		var u fulfillment.Unlogged
 		err := row.Scan(&u.LicenseID, &u.OrderID, &u.Envelope, &u.Base, &u.Event.ID, &u.Event.Body, &u.Event.SignatureHeader)
 		return u, err
+	})
+	return page, telling(err)
+}
+
+// make makes a table of what is missing, once, so that it can be read in pages.
+func (m *mirror) make(ctx context.Context, name, query string) error {
+	if m.made[name] {
+		return nil
+	}
+	if _, err := m.conn.Exec(ctx, "CREATE TEMPORARY TABLE "+pgx.Identifier{name}.Sanitize()+" AS "+query); err != nil {
+		return fmt.Errorf("mirror: %w", telling(err))
+	}
+	m.made[name] = true
+	return nil
+}
+
+// AddJudged adds the events behind revocations of the log.
+func (m *mirror) AddJudged(ctx context.Context, eventIDs []string) error {
+	if len(eventIDs) == 0 {
+		return nil
+	}
+	_, err := m.conn.Exec(ctx, "INSERT INTO judged SELECT DISTINCT unnest($1::text[]) ON CONFLICT DO NOTHING", eventIDs)
+	return telling(err)
+}
+
+// Unjudged lists the refunds and disputes that changed a license once, as their outcome says, and are not in the mirror.
+func (m *mirror) Unjudged(ctx context.Context, from, limit int) ([]fulfillment.ReceivedEvent, error) {
+	err := m.make(ctx, "unjudged", `SELECT mode, id, row_number() OVER (ORDER BY received_at, id) - 1 AS n FROM events e
+		WHERE e.takes_back <> '' AND e.outcome ~ '^(revoked|suspended|superseded|reinstated) [0-9]' AND NOT EXISTS (SELECT FROM judged j WHERE j.event_id = e.id)`)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := m.conn.Query(ctx, `SELECT e.mode, e.id, e.type, e.body, e.signature_header FROM unjudged u JOIN events e USING (mode, id)
+		WHERE u.n >= $1 ORDER BY u.n LIMIT $2`, from, limit)
+	if err != nil {
+		return nil, fmt.Errorf("mirror: %w", telling(err))
+	}
+	page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (fulfillment.ReceivedEvent, error) {
+		var e fulfillment.ReceivedEvent
+		err := row.Scan(&e.Mode, &e.ID, &e.Type, &e.Body, &e.SignatureHeader)
+		return e, err
 	})
 	return page, telling(err)
 }

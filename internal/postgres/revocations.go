@@ -81,6 +81,16 @@ func (s *Fulfillment) RevocationBytes(ctx context.Context, epoch int64) ([]byte,
 	return envelope, notFound(err)
 }
 
+// ForgottenRevocations counts the revoked licenses that a bundle does not revoke, unless a newer one is stored.
+func (s *Fulfillment) ForgottenRevocations(ctx context.Context, epoch int64, entries []license.RevocationEntry) (n int, err error) {
+	ids, statuses, _, _, _ := columns(entries)
+	err = s.QueryRow(ctx, `SELECT count(*) FROM license_revocations r WHERE r.status = 'revoked'
+		AND NOT EXISTS (SELECT FROM revocation_bundles WHERE epoch >= $1)
+		AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::text[]) AS n (license_id, status) WHERE n.license_id = r.license_id AND n.status = 'revoked')`,
+		epoch, ids, statuses).Scan(&n)
+	return n, err
+}
+
 // StoreRevocations stores an answer of the signer's: the bundle with what it changes, and what an event came to.
 func (s *Fulfillment) StoreRevocations(ctx context.Context, a fulfillment.RevocationAnswer) error {
 	return s.inTx(ctx, func(tx pgx.Tx) error {
