@@ -159,6 +159,52 @@ func TestLargestFileIsWrittenAndRead(t *testing.T) {
 	}
 }
 
+// The bounds are promises to whoever issues bundles, and to whoever has memory for so much.
+func TestLargestBundleIsWrittenAndRead(t *testing.T) {
+	t.Parallel()
+	if MaxRevocationFileSize != 33554432 || MaxRevocations != 200000 || MaxRevocationText != 512 {
+		t.Error("a bound of the format changed")
+	}
+	p := revocationPayload()
+	p.Entries = manyRevocations(90_000, strings.Repeat("x", 200))
+	file := encodeRevocations(t, p)
+	lengthen := func(by int) {
+		for i := range p.Entries {
+			more := min(by, MaxRevocationText-len(p.Entries[i].Reason))
+			p.Entries[i].Reason += strings.Repeat("x", more)
+			by -= more
+		}
+		if by != 0 {
+			t.Fatalf("%d bytes have no place: the case does not fit any more", by)
+		}
+	}
+	lengthen(MaxRevocationFileSize - len(file))
+	if file = encodeRevocations(t, p); len(file) != MaxRevocationFileSize {
+		t.Fatalf("%d bytes", len(file))
+	}
+	if b, err := ReadRevocationBundle(file, revocationRing(t, ""), vectorNow); err != nil || b.Len() != 90_000 {
+		t.Errorf("a file of the largest size: %v", err)
+	}
+	if _, err := ReadRevocationBundle(append(file, '\n'), revocationRing(t, ""), vectorNow); CodeOf(err) != CodeRevocationFailed || !strings.Contains(err.Error(), "larger than 33554432 bytes") {
+		t.Errorf("a file above the largest size: %v", err)
+	}
+	lengthen(1)
+	if _, err := EncodeRevocationBundle(p, make([]byte, ed25519.SignatureSize)); CodeOf(err) != CodeRevocationFailed || !strings.Contains(err.Error(), "larger than 33554432 bytes") {
+		t.Errorf("a file above the largest size is written: %v", err)
+	}
+}
+
+func TestEpochsAreFromOneToBelow2To53(t *testing.T) {
+	t.Parallel()
+	for epoch, fits := range map[int64]bool{0: false, 1: true, maxNumber - 1: true, maxNumber: false, -1: false} {
+		p := revocationPayload()
+		p.RevocationEpoch = epoch
+		if _, err := p.Canonical(); (err == nil) != fits {
+			t.Errorf("%d: %v", epoch, err)
+		}
+	}
+}
+
 // What is signed of a bundle's entries may reach the bound, and not a byte more.
 func TestSignedEntriesReachTheirBoundToTheByte(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -36,11 +37,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	dir := flags.String("dir", ".", "the folder of the package")
 	limit := flags.Duration("timeout", 2*time.Minute, "how long the tests of one mutant may take; one that takes longer is noticed")
 	slow := flags.String("slow", "^$", "a pattern of tests that are run only where the others notice nothing")
-	every := flags.Int("every", 1, "run every n-th mutant only")
+	only := flags.String("only", "", "run only mutants whose description, as it is printed, contains this")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() == 0 || *every < 1 {
+	if flags.NArg() == 0 {
 		return errors.New("use: mutate -dir PACKAGE FILE [FILE...]")
 	}
 	scratch, err := os.MkdirTemp("", "mutate")
@@ -62,11 +63,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if err != nil {
 			return err
 		}
-		for i := 0; i < len(mutants); i += *every {
-			m := mutants[i]
+		for _, m := range mutants {
+			description := fmt.Sprintf("%s:%d %s: %s", name, m.line, m.function, m.what)
+			if !strings.Contains(description, *only) {
+				continue
+			}
 			got := l.try(ctx, filepath.Join(*dir, name), m.apply(source))
 			if count[got]++; got == survived {
-				fmt.Fprintf(stdout, "%s:%d %s: %s\n", name, m.line, m.function, m.what)
+				fmt.Fprintln(stdout, description)
 			}
 		}
 	}
