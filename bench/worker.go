@@ -36,8 +36,15 @@ func (s *shop) work(ctx context.Context, l *lab) error {
 	if err != nil {
 		return err
 	}
+	executor, err := fulfillment.NewExecutor(fulfillment.ExecutorConfig{
+		Store: store, Rotation: store, Subjects: store, Mails: store, Signer: s.signer, Bundles: revoker,
+		Catalog: fulfillment.NewCatalog(s.signer, time.Now), Mailer: nowhere{}, Now: time.Now, Log: l.log,
+	})
+	if err != nil {
+		return err
+	}
 	runner, err := jobs.NewRunner(jobs.Config{
-		Pool: pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, Revoker: revoker, SignIns: s.accounts, Sender: nowhere{}, Tidier: nowhere{},
+		Pool: pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, Revoker: revoker, Executor: executor, SignIns: s.accounts, Sender: nowhere{}, Tidier: nowhere{},
 		Poll: 100 * time.Millisecond, Workers: 8, Reconcile: 3 * time.Minute, Log: l.log,
 	})
 	if err != nil {
@@ -57,7 +64,8 @@ func (s *shop) work(ctx context.Context, l *lab) error {
 // nowhere takes mails and chores.
 type nowhere struct{}
 
-func (nowhere) SendReady(context.Context, fulfillment.ReadyMail) error       { return nil }
-func (nowhere) SendStanding(context.Context, fulfillment.StandingMail) error { return nil }
-func (nowhere) SendSignIn(context.Context, account.Mail) error               { return nil }
-func (nowhere) Tidy(context.Context) error                                   { return nil }
+func (nowhere) SendReplacement(context.Context, fulfillment.ReplacementMail) error { return nil }
+func (nowhere) SendReady(context.Context, fulfillment.ReadyMail) error             { return nil }
+func (nowhere) SendStanding(context.Context, fulfillment.StandingMail) error       { return nil }
+func (nowhere) SendSignIn(context.Context, account.Mail) error                     { return nil }
+func (nowhere) Tidy(context.Context) error                                         { return nil }

@@ -164,6 +164,13 @@ func (a *parts) revoker(m fulfillment.StandingMailer) (*fulfillment.Revoker, err
 	})
 }
 
+func (a *parts) executor(keeper fulfillment.BundleKeeper, m fulfillment.ReplacementMailer) (*fulfillment.Executor, error) {
+	return fulfillment.NewExecutor(fulfillment.ExecutorConfig{
+		Store: a.store, Rotation: a.store, Subjects: a.store, Mails: a.store, Signer: a.signer, Bundles: keeper, Catalog: a.catalog, Mailer: m,
+		Now: time.Now, Log: a.log,
+	})
+}
+
 // health tells which parts behind the portal answer.
 type health struct {
 	store  *postgres.Fulfillment

@@ -177,8 +177,12 @@ func (a *parts) runner() (*jobs.Runner, *fulfillment.Fulfiller, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	executor, err := a.executor(revoker, mailer)
+	if err != nil {
+		return nil, nil, err
+	}
 	runner, err := jobs.NewRunner(jobs.Config{
-		Pool: a.pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, Revoker: revoker, SignIns: accounts, Sender: mailer,
+		Pool: a.pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, Revoker: revoker, Executor: executor, SignIns: accounts, Sender: mailer,
 		Tidier: housekeeping{postgres.NewSessions(a.pool, time.Now), postgres.NewAccounts(a.pool, a.queue), postgres.NewRateLimits(a.pool), time.Now},
 		Poll:   a.config.JobPollInterval, Workers: a.config.JobConcurrency, Reconcile: a.config.ReconcileInterval, Log: a.log,
 	})

@@ -3,8 +3,6 @@ package fulfillment
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -52,7 +50,7 @@ func (s *Fulfiller) Issue(ctx context.Context, orderID string) error {
 	if err != nil {
 		return fmt.Errorf("issue: verify: %w", err)
 	}
-	if err := s.c.Issuances.StoreIssuance(ctx, r, Issuance{License: l, Ref: r.Snapshot.Template.Ref(), EventID: event.ID, At: s.c.Now()}); err != nil {
+	if err := s.c.Issuances.StoreIssuance(ctx, r, Issuance{License: l, Key: r.ID, EventID: event.ID, At: s.c.Now()}); err != nil {
 		return fmt.Errorf("issue: store: %w", err)
 	}
 	s.c.Log.InfoContext(ctx, "license stored", "order", r.ID, "license", l.ID)
@@ -126,11 +124,10 @@ func samePayload(a, b license.Payload) bool {
 }
 
 func newLicense(o Order, p license.Payload, envelope []byte) License {
-	sum := sha256.Sum256(envelope)
 	return License{
 		ID: p.LicenseID, OrderID: o.ID, OrganizationID: o.OrganizationID, DeploymentID: o.Snapshot.Intent.DeploymentID,
 		DeploymentName: o.DeploymentName, Kind: o.Snapshot.Intent.Kind, BaseLicenseID: o.Snapshot.Intent.BaseID,
-		TemplateName: o.Snapshot.Template.Name, Payload: p, Envelope: envelope, SHA256: hex.EncodeToString(sum[:]),
+		TemplateName: o.Snapshot.Template.Name, TemplateRef: o.Snapshot.Template.Ref(), Payload: p, Envelope: envelope, SHA256: sha256Hex(envelope),
 	}
 }
 

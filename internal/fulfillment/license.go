@@ -10,13 +10,14 @@ import (
 // License is one issuance as its customer sees it. Where it stands is derived from dates and lineage when asked.
 type License struct {
 	ID             string
-	OrderID        string
+	OrderID        string // "" of a replacement, which staff asked for
 	OrganizationID string
 	DeploymentID   string
 	DeploymentName string
 	Kind           catalog.IssuanceKind
 	BaseLicenseID  string
 	TemplateName   string
+	TemplateRef    string // sku@version that was bought, or moved to
 	Payload        license.Payload
 	Envelope       []byte // the exact bytes of license.json
 	SHA256         string // lower-case hex of Envelope

@@ -38,7 +38,8 @@ type Logged struct {
 // proves the payment.
 type Unlogged struct {
 	LicenseID string
-	OrderID   string
+	OrderID   string // "" of a replacement
+	RequestID string // of staff, which is the evidence then; "" where a payment is
 	Envelope  []byte
 	Base      []byte // its base's file; nil for a new license
 	Event     ReceivedEvent

@@ -13,6 +13,7 @@ import (
 // ReplayStore is what replaying needs.
 type ReplayStore interface {
 	OpenMirror(ctx context.Context) (Mirror, error)
+	Request(ctx context.Context, id string) (StaffRequest, error)
 }
 
 // ReplaySigner is what replaying needs of the signer.
@@ -124,15 +125,22 @@ func (s *Replayer) revocations(ctx context.Context, mirror Mirror, report *Repla
 
 // replay has one license logged again. The error is one that stops the run.
 func (s *Replayer) replay(ctx context.Context, u Unlogged, report *ReplayReport) error {
-	if u.Event.ID == "" {
+	evidence := signer.IssueRequest{BaseEnvelope: string(u.Base)}
+	switch {
+	case u.RequestID != "":
+		r, err := s.c.Store.Request(ctx, u.RequestID)
+		if err != nil {
+			return err
+		}
+		evidence.Approval = r.signed()
+	case u.Event.ID != "":
+		evidence.Event = &signer.Event{Body: u.Event.Body, SignatureHeader: u.Event.SignatureHeader}
+	default:
 		report.Refused++
 		s.c.Log.ErrorContext(ctx, "replay: no evidence is stored", "license", u.LicenseID, "order", u.OrderID)
 		return nil
 	}
-	envelope, err := s.c.Signer.Issue(ctx, signer.IssueRequest{
-		Event:        &signer.Event{Body: u.Event.Body, SignatureHeader: u.Event.SignatureHeader},
-		BaseEnvelope: string(u.Base),
-	})
+	envelope, err := s.c.Signer.Issue(ctx, evidence)
 	var refusal *signer.Error
 	switch {
 	case errors.As(err, &refusal) && !passing(refusal.Code):

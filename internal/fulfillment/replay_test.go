@@ -218,6 +218,27 @@ func TestALostRevocationIsJudgedAgainAndNeverLifted(t *testing.T) {
 }
 
 // Stripe told one payment twice, and the license was logged for the event that was created later.
+func TestAReplaySendsTheApprovalOfAReplacement(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	c := w.customer()
+	l := c.buy(c.request("pilot-30d"))
+	watch := w.witness("copy")
+	w.must(watch.Look(t.Context()))
+	request := w.done(w.stood(w.proposed(correction(l, "Lumen KG")), ben))
+	w.idle()
+	before := w.logFiles()
+	w.loseSigner()
+	w.restoreSigner("copy")
+	if got := w.replay(); got.Missing != 1 || got.Replayed != 1 || got.Refused+got.Differ != 0 {
+		t.Fatalf("%+v", got)
+	}
+	if after := w.logFiles(); len(after) != 2 || after[request.LicenseID] != before[request.LicenseID] {
+		t.Errorf("%d licenses in the log, or other bytes", len(after))
+	}
+}
+
 func TestAReplaySendsTheEventThatTheLicenseWasLoggedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -309,6 +330,10 @@ func (f *fakeLog) Entries(context.Context, uint64) (signer.Entries, error) {
 func (f *fakeLog) Issue(_ context.Context, r signer.IssueRequest) ([]byte, error) {
 	f.asked = append(f.asked, string(r.Event.Body)+r.BaseEnvelope)
 	return f.answers[string(r.Event.Body)]()
+}
+
+func (f *fakeLog) Request(context.Context, string) (fulfillment.StaffRequest, error) {
+	return fulfillment.StaffRequest{}, fulfillment.ErrNotFound
 }
 
 func (f *fakeLog) OpenMirror(context.Context) (fulfillment.Mirror, error) { return f, nil }

@@ -148,7 +148,7 @@ func (s *Restorer) read(bundle *trust.Bundle, ring *license.KeyRing, e signer.En
 	return Restored{
 		Order: o, OwnerID: owner, DeploymentName: intent.DeploymentID, Event: event,
 		Session:  restoredSession(object, event, snapshot),
-		Issuance: Issuance{License: newLicense(o, payload, []byte(e.Envelope)), Ref: intent.Template, EventID: event.ID, At: at},
+		Issuance: Issuance{License: newLicense(o, payload, []byte(e.Envelope)), Key: o.ID, EventID: event.ID, At: at},
 	}, nil
 }
 

@@ -168,6 +168,11 @@ func changesWords(changes []signer.RevocationChange) string {
 	return strings.Join(words, ", ")
 }
 
+// Keep stores a revocation bundle that the signer answered to something else than a refund or dispute.
+func (s *Revoker) Keep(ctx context.Context, answer signer.Revoked) error {
+	return s.store(ctx, answer, nil, false)
+}
+
 // store verifies an answer of the signer's as a router would, and stores it.
 func (s *Revoker) store(ctx context.Context, answer signer.Revoked, came *TakenBack, silent bool) error {
 	bundle, err := s.c.Catalog.Bundle(ctx)

@@ -145,8 +145,9 @@ type IssueStore interface {
 
 // Issuance is one signed envelope to store.
 type Issuance struct {
-	License License
-	Ref     string // sku@version that was bought
-	EventID string
-	At      time.Time
+	License   License
+	Key       string // the fulfillment key: the order ID, or a staff request's
+	EventID   string // that proved the payment; "" where staff asked for it
+	RequestID string // of staff; "" where an event proved a payment
+	At        time.Time
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/metrum-ai/licensing-portal/internal/account"
+	"github.com/metrum-ai/licensing-portal/internal/approval/software"
 	"github.com/metrum-ai/licensing-portal/internal/billing"
 	"github.com/metrum-ai/licensing-portal/internal/catalog"
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
@@ -53,6 +54,8 @@ type world struct {
 	stripe *billing.Client
 	signer *signer.Client
 	bundle *trust.Bundle
+	keys   map[string]ed25519.PrivateKey // of the bundle, by ID
+	staff  map[string]*software.Key      // by name
 	log    *slog.Logger
 
 	signing    server.Config
@@ -63,6 +66,7 @@ type world struct {
 	mu    sync.Mutex
 	inbox *fulfillment.Inbox
 	mails []fulfillment.ReadyMail
+	moved []fulfillment.ReplacementMail
 	told  []fulfillment.StandingMail
 
 	logged lockedBuffer // of the revokers that revokerWith made
@@ -81,6 +85,8 @@ type portal struct {
 	revoker   *fulfillment.Revoker
 	review    *fulfillment.Review
 	restorer  *fulfillment.Restorer
+	requests  *fulfillment.Requests
+	executor  *fulfillment.Executor
 }
 
 func newWorld(t *testing.T) *world {
@@ -104,8 +110,11 @@ func (w *world) startSigner() {
 	w.bundle = &trust.Bundle{
 		SchemaVersion: 1, Version: 1, IssuedAt: now.UTC().Truncate(time.Second), Demo: true, Stripe: trust.Stripe{Account: "acct_stripesim"},
 		Templates: catalog.Launch(), Caps: trust.Caps{FreePerDay: 20, FreePerCustomer: 1, PerDay: 100},
+		WebAuthn: trust.WebAuthn{RPID: "localhost", Origins: []string{"http://localhost:8080"}}, Bounds: trust.Bounds{ExtraMonths: 12, LimitFactor: 10},
 	}
+	w.hireStaff()
 	private := map[string]ed25519.PrivateKey{}
+	w.keys = private
 	for id, role := range map[string]string{"license-1": trust.RoleLicense, "revocation-1": trust.RoleRevocation} {
 		var public ed25519.PublicKey
 		public, private[id], err = ed25519.GenerateKey(rand.Reader)
@@ -116,20 +125,26 @@ func (w *world) startSigner() {
 			VerifyUntil: now.AddDate(6, 0, 0).UTC().Truncate(time.Second),
 		})
 	}
-	raw, err := json.Marshal(w.bundle)
-	w.must(err)
-	w.bundle, err = trust.Parse(raw)
-	w.must(err)
-	set, err := keys.NewSet(private, w.bundle)
-	w.must(err)
-	verifier, err := evidence.NewVerifier([]evidence.Secret{{Value: webhookSecret}})
-	w.must(err)
-	w.signing = server.Config{Bundle: w.bundle, BundleBytes: raw, Keys: set, Verifier: verifier}
+	w.takeBundle()
 	w.logging = signerlog.Config{Path: filepath.Join(w.dir, "log.db"), Origin: "test/log", Key: logKey}
 	w.must(signerlog.Init(w.logging))
 	w.openLog()
 	w.signerUp()
 	w.t.Cleanup(func() { w.signerDown() })
+}
+
+// takeBundle lets the signer obey the bundle as it stands.
+func (w *world) takeBundle() {
+	w.t.Helper()
+	raw, err := json.Marshal(w.bundle)
+	w.must(err)
+	w.bundle, err = trust.Parse(raw)
+	w.must(err)
+	set, err := keys.NewSet(w.keys, w.bundle)
+	w.must(err)
+	verifier, err := evidence.NewVerifier([]evidence.Secret{{Value: webhookSecret}})
+	w.must(err)
+	w.signing.Bundle, w.signing.BundleBytes, w.signing.Keys, w.signing.Verifier = w.bundle, raw, set, verifier
 }
 
 // openLog opens the log and makes the issuer that signs on it.
@@ -245,12 +260,13 @@ func (w *world) openPortal() {
 		Store: p.store, Signer: w.signer, Revoker: p.revoker, Catalog: bundles, Now: time.Now, Random: rand.Reader, Log: w.log,
 	})
 	w.must(err)
+	w.portal = p
+	w.openDesk()
 	inbox, err := fulfillment.NewInbox(fulfillment.InboxConfig{Store: p.store, Signer: w.signer, Catalog: bundles, Now: time.Now, Log: w.log})
 	w.must(err)
 	w.mu.Lock()
 	w.inbox = inbox
 	w.mu.Unlock()
-	w.portal = p
 }
 
 // SendReady implements fulfillment.Mailer.
@@ -305,7 +321,7 @@ func (w *world) workPolling(poll time.Duration) *jobs.Runner {
 func (w *world) workWith(poll time.Duration, revoker jobs.Revoker) *jobs.Runner {
 	w.t.Helper()
 	runner, err := jobs.NewRunner(jobs.Config{
-		Pool: w.pool, Schema: postgres.JobSchema, Fulfiller: w.fulfiller, Revoker: revoker, SignIns: noSignIns{}, Sender: noSignIns{}, Tidier: noSignIns{},
+		Pool: w.pool, Schema: postgres.JobSchema, Fulfiller: w.fulfiller, Revoker: revoker, Executor: w.executor, SignIns: noSignIns{}, Sender: noSignIns{}, Tidier: noSignIns{},
 		Poll: poll, Workers: 4, Reconcile: time.Hour, Log: w.log,
 	})
 	w.must(err)

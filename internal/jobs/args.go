@@ -64,6 +64,32 @@ type StandingMailArgs struct {
 // Kind implements river.JobArgs.
 func (StandingMailArgs) Kind() string { return "standing_mail" }
 
+// RequestArgs carries out an approved staff request.
+type RequestArgs struct {
+	RequestID string `json:"request_id"`
+}
+
+// Kind implements river.JobArgs.
+func (RequestArgs) Kind() string { return "staff_request" }
+
+// RotateArgs replaces one license of a rotation.
+type RotateArgs struct {
+	RequestID string `json:"request_id"`
+	LicenseID string `json:"license_id"`
+}
+
+// Kind implements river.JobArgs.
+func (RotateArgs) Kind() string { return "rotate" }
+
+// ReplacementMailArgs tells a member that another license is ready.
+type ReplacementMailArgs struct {
+	LicenseID string `json:"license_id"`
+	UserID    string `json:"user_id"`
+}
+
+// Kind implements river.JobArgs.
+func (ReplacementMailArgs) Kind() string { return "replacement_mail" }
+
 // SignInMailArgs mails the link and code of a sign-in.
 type SignInMailArgs struct {
 	SignInID string `json:"sign_in_id"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -70,6 +71,33 @@ func (i *Inserter) EnqueueReadyMail(ctx context.Context, tx pgx.Tx, orderID stri
 // EnqueueStandingMail tells the customer what a revocation bundle changed about a license.
 func (i *Inserter) EnqueueStandingMail(ctx context.Context, tx pgx.Tx, licenseID string, epoch int64) error {
 	return insert(ctx, i.loud, tx, StandingMailArgs{LicenseID: licenseID, Epoch: epoch})
+}
+
+// EnqueueRequest carries out an approved staff request.
+func (i *Inserter) EnqueueRequest(ctx context.Context, tx pgx.Tx, requestID string) error {
+	return insert(ctx, i.loud, tx, RequestArgs{RequestID: requestID})
+}
+
+// rotateBatch is how many jobs go into one statement.
+const rotateBatch = 1000
+
+// EnqueueRotate replaces the licenses of a rotation, a job each. What people buy meanwhile goes first.
+func (i *Inserter) EnqueueRotate(ctx context.Context, tx pgx.Tx, requestID string, licenseIDs []string) error {
+	for batch := range slices.Chunk(licenseIDs, rotateBatch) {
+		params := make([]river.InsertManyParams, len(batch))
+		for n, id := range batch {
+			params[n] = river.InsertManyParams{Args: RotateArgs{RequestID: requestID, LicenseID: id}, InsertOpts: &river.InsertOpts{Priority: 2}}
+		}
+		if _, err := i.loud.InsertManyFastTx(ctx, tx, params); err != nil {
+			return fmt.Errorf("enqueue rotate: %w", err)
+		}
+	}
+	return nil
+}
+
+// EnqueueReplacementMail tells a member that another license is ready.
+func (i *Inserter) EnqueueReplacementMail(ctx context.Context, tx pgx.Tx, licenseID, userID string) error {
+	return insert(ctx, i.loud, tx, ReplacementMailArgs{LicenseID: licenseID, UserID: userID})
 }
 
 // EnqueueSignInMail mails the link and code of a sign-in.

@@ -31,6 +31,13 @@ type Revoker interface {
 	SendStandingMail(ctx context.Context, licenseID string, epoch int64) error
 }
 
+// Executor carries out what staff approved.
+type Executor interface {
+	Execute(ctx context.Context, requestID string) error
+	Rotate(ctx context.Context, requestID, licenseID string) error
+	SendReplacementMail(ctx context.Context, licenseID, userID string) error
+}
+
 // Tidier forgets what is of no more use: expired sessions, old counts of attempts.
 type Tidier interface {
 	Tidy(ctx context.Context) error
@@ -53,6 +60,7 @@ type Config struct {
 	Schema    string
 	Fulfiller Fulfiller
 	Revoker   Revoker
+	Executor  Executor
 	SignIns   SignIns
 	Sender    SignInSender
 	Tidier    Tidier
@@ -67,8 +75,8 @@ type Runner struct{ client *river.Client[pgx.Tx] }
 
 // NewRunner returns a runner that has not started, or says what is missing.
 func NewRunner(c Config) (*Runner, error) {
-	if c.Pool == nil || c.Schema == "" || c.Fulfiller == nil || c.Revoker == nil || c.SignIns == nil || c.Sender == nil || c.Tidier == nil || c.Log == nil {
-		return nil, errors.New("jobs: a pool, schema, fulfiller, revoker, sign-ins, sender, tidier and log are needed")
+	if c.Pool == nil || c.Schema == "" || c.Fulfiller == nil || c.Revoker == nil || c.Executor == nil || c.SignIns == nil || c.Sender == nil || c.Tidier == nil || c.Log == nil {
+		return nil, errors.New("jobs: a pool, schema, fulfiller, revoker, executor, sign-ins, sender, tidier and log are needed")
 	}
 	if c.Poll == 0 {
 		c.Poll = DefaultPoll
@@ -132,6 +140,15 @@ func workers(c Config) *river.Workers {
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, _ *river.Job[RevocationsArgs]) error { return c.Revoker.Refresh(ctx) }))
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[StandingMailArgs]) error {
 		return undeliverable(outcome(c.Revoker.SendStandingMail(ctx, j.Args.LicenseID, j.Args.Epoch)))
+	}))
+	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[RequestArgs]) error {
+		return outcome(c.Executor.Execute(ctx, j.Args.RequestID))
+	}))
+	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[RotateArgs]) error {
+		return outcome(c.Executor.Rotate(ctx, j.Args.RequestID, j.Args.LicenseID))
+	}))
+	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[ReplacementMailArgs]) error {
+		return undeliverable(outcome(c.Executor.SendReplacementMail(ctx, j.Args.LicenseID, j.Args.UserID)))
 	}))
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[SignInMailArgs]) error {
 		return sendSignIn(ctx, c.SignIns, c.Sender, j.Args.SignInID)

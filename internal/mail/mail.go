@@ -1,7 +1,8 @@
-// Package mail sends the portal's mails over SMTP: the sign-in link and code, "your license is ready", and what a revocation
-// bundle changed about a license. Every mail is plain text with an HTML alternative. Links lead to the configured public address, never to what a request called the
-// host. A license file is never sent. The same subject makes the same Message-ID, so that a mail sent again after a crash
-// can be recognized. Errors and logs name no address.
+// Package mail sends the portal's mails over SMTP: the sign-in link and code, "your license is ready", that another license is
+// in the place of one, and what a revocation bundle changed about a license. Every mail is plain text with an HTML
+// alternative. Links lead to the configured public address, never to what a request called the host. A license file is never
+// sent. The same subject makes the same Message-ID, so that a mail sent again after a crash can be recognized. Errors and
+// logs name no address.
 package mail
 
 import (

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/account"
+	"github.com/metrum-ai/licensing-portal/internal/approval"
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
 )
 
@@ -56,12 +57,21 @@ func standingMail(status, reason string) fulfillment.StandingMail {
 	}
 }
 
+func replacementMail(reason approval.Reason, superseded time.Time) fulfillment.ReplacementMail {
+	return fulfillment.ReplacementMail{
+		To: "erin@lumen.example", UserID: "usr_1", LicenseID: "lic_q2", Replaces: "lic_k8p4", Reason: reason, PackageName: "Credit pack, 5M tokens",
+		DeploymentName: "Berlin <b>&</b>\r\nBcc: x@y.example", ExpiresAt: time.Date(2026, 12, 20, 9, 0, 0, 0, time.UTC), SupersededAt: superseded,
+	}
+}
+
 func TestMailsLookAsAgreed(t *testing.T) {
 	t.Parallel()
 	s := newSender(t, "smtp://localhost", 0)
 	for name, m := range map[string]message{
 		"sign-in": s.signIn(signInMail()), "ready": s.ready(readyMail()), "revoked": s.standing(standingMail("revoked", "refunded")),
 		"suspended": s.standing(standingMail("suspended", "payment-disputed")), "reinstated": s.standing(standingMail("reinstated", "")),
+		"corrected": s.replacement(replacementMail(approval.ReasonCorrection, time.Date(2026, 12, 3, 9, 0, 0, 0, time.UTC))),
+		"rotated":   s.replacement(replacementMail(approval.ReasonKeyRotation, time.Time{})),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

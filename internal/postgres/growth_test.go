@@ -18,13 +18,16 @@ import (
 // noQueue takes jobs and forgets them.
 type noQueue struct{}
 
-func (noQueue) EnqueueEvaluate(context.Context, pgx.Tx, string, string) error    { return nil }
-func (noQueue) EnqueueEvaluateOrder(context.Context, pgx.Tx, string) error       { return nil }
-func (noQueue) EnqueueRevoke(context.Context, pgx.Tx, string, string) error      { return nil }
-func (noQueue) EnqueueStandingMail(context.Context, pgx.Tx, string, int64) error { return nil }
-func (noQueue) EnqueueIssue(context.Context, pgx.Tx, string, int64) error        { return nil }
-func (noQueue) EnqueueReadyMail(context.Context, pgx.Tx, string) error           { return nil }
-func (noQueue) EnqueueSignInMail(context.Context, pgx.Tx, string) error          { return nil }
+func (noQueue) EnqueueEvaluate(context.Context, pgx.Tx, string, string) error        { return nil }
+func (noQueue) EnqueueEvaluateOrder(context.Context, pgx.Tx, string) error           { return nil }
+func (noQueue) EnqueueRevoke(context.Context, pgx.Tx, string, string) error          { return nil }
+func (noQueue) EnqueueStandingMail(context.Context, pgx.Tx, string, int64) error     { return nil }
+func (noQueue) EnqueueIssue(context.Context, pgx.Tx, string, int64) error            { return nil }
+func (noQueue) EnqueueReadyMail(context.Context, pgx.Tx, string) error               { return nil }
+func (noQueue) EnqueueSignInMail(context.Context, pgx.Tx, string) error              { return nil }
+func (noQueue) EnqueueRequest(context.Context, pgx.Tx, string) error                 { return nil }
+func (noQueue) EnqueueRotate(context.Context, pgx.Tx, string, []string) error        { return nil }
+func (noQueue) EnqueueReplacementMail(context.Context, pgx.Tx, string, string) error { return nil }
 
 // manyRows fills every table that grows: 6,000 issued orders of 600 organizations, each with session, event and license.
 const manyRows = `
@@ -50,6 +53,14 @@ INSERT INTO revocation_bundles (epoch, envelope, sha256, entries, issued_at, exp
 SELECT n, '{}', encode(sha256('{}'), 'hex'), 1, now(), now() + interval '35 days', now() FROM generate_series(1, 6000) n;
 INSERT INTO revocation_changes (license_id, epoch, was, status, reason, superseded_by) SELECT 'lic_' || n + 3000, n, '', 'suspended', '', '' FROM generate_series(1, 6000) n;
 INSERT INTO license_revocations (license_id, epoch, status, reason, superseded_by) SELECT 'lic_' || n + 3000, n, 'suspended', '', '' FROM generate_series(1, 6000) n;
+INSERT INTO staff_requests (id, body, digest, action, proposer, subjects, created_at, expires_at, needed)
+SELECT id, body, encode(sha256(convert_to(body, 'UTF8')), 'hex'), 'revoke', 'Ada', ARRAY['lic_6'], at, at + interval '24 hours', 1 FROM (
+	SELECT 'req_' || n AS id, at, E'licensing-portal staff request v1\nrequest req_' || n || E'\naction revoke\nproposer Ada\ncreated_at ' ||
+		to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || E'\nreason resolved\nexplanation Nobody needs to know more.\nlicense_id lic_6\nstatus reinstated\n' AS body
+	FROM (SELECT n, date_trunc('second', now()) - n * interval '1 s' AS at FROM generate_series(1, 6000) n) t) r;
+INSERT INTO staff_assertions (request_id, name, approves, credential_id, authenticator_data, client_data, signature, at)
+SELECT 'req_' || n, 'Ada', false, 'AAAA', '', '', '', now() FROM generate_series(1, 6000) n;
+INSERT INTO staff_rotations (request_id, license_id) SELECT 'req_' || n % 6 + 1, 'lic_' || n FROM generate_series(1, 6000) n;
 INSERT INTO mails (kind, ref, created_at) SELECT 'standing', 'lic_' || n + 3000 || '.' || n, now() FROM generate_series(1, 3000) n;
 INSERT INTO memberships (organization_id, user_id, role, created_at) SELECT 'cust_' || n, 'usr_' || n, 'owner', now() FROM generate_series(1, 600) n;
 INSERT INTO order_log (order_id, at, what, actor) SELECT 'ord_' || n, now(), 'issued', 'signer' FROM generate_series(1, 6000) n;
@@ -109,6 +120,17 @@ func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
 		"taken back left": func() error { return only(s.TakenBackLeft(ctx, now, 100)) },
 		"standing mail":   func() error { _, _, err := s.StandingMail(ctx, "lic_3006", 6); return err },
 		"revocations":     func() error { return only(s.NewestRevocations(ctx)) },
+		"any license":     func() error { return only(s.AnyLicense(ctx, "lic_6")) },
+		"requests": func() error {
+			list, err := s.RequestList(ctx, 25)
+			if len(list) != 25 || list[0].ID != "req_1" || len(list[24].Stands) != 1 {
+				t.Errorf("%d requests", len(list))
+			}
+			return err
+		},
+		"stand": func() error {
+			return only(s.AddStand(ctx, "req_6", stand("Ben", true, now), 1))
+		},
 		"bundle": func() error {
 			return s.StoreRevocations(ctx, fulfillment.RevocationAnswer{At: now, Entries: suspended, Bundle: fulfillment.RevocationBundle{
 				Epoch: 7000, IssuedAt: now, ExpiresAt: now.Add(time.Hour), Envelope: []byte("{}"), SHA256: "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
@@ -130,7 +152,8 @@ func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
 	}
 	scans := func() (n int64) {
 		err := pool.QueryRow(ctx, `SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_user_tables
-			WHERE relname IN ('orders', 'issuances', 'events', 'checkout_sessions', 'order_log', 'deployments', 'downloads', 'revocation_bundles', 'revocation_changes')`).Scan(&n)
+			WHERE relname IN ('orders', 'issuances', 'events', 'checkout_sessions', 'order_log', 'deployments', 'downloads', 'revocation_bundles', 'revocation_changes',
+			'staff_requests', 'staff_assertions', 'staff_rotations')`).Scan(&n)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,20 +36,29 @@ func (s *Fulfillment) StoreIssuance(ctx context.Context, r fulfillment.Record, i
 		if err := s.queue.EnqueueReadyMail(ctx, tx, r.ID); err != nil {
 			return err
 		}
-		if i.License.Kind == catalog.IssueRenewal {
-			if err := s.enqueueSiblings(ctx, tx, i.License); err != nil {
-				return err
-			}
-		}
-		if err := s.takenBackAgain(ctx, tx, r.ID); err != nil {
-			return err
-		}
-		// What a bundle said of the license before it was stored was told to nobody.
-		if err := s.tellStanding(ctx, tx, stillSaid, i.At, i.License.ID); err != nil {
-			return err
-		}
-		return announce(ctx, tx, r.ID)
+		return s.stored(ctx, tx, i)
 	})
+}
+
+// stored does what follows from every license that is stored.
+func (s *Fulfillment) stored(ctx context.Context, tx pgx.Tx, i fulfillment.Issuance) error {
+	if i.License.Kind == catalog.IssueRenewal {
+		if err := s.enqueueSiblings(ctx, tx, i.License); err != nil {
+			return err
+		}
+	}
+	// What a bundle said of the license before it was stored was told to nobody.
+	if err := s.tellStanding(ctx, tx, stillSaid, i.At, i.License.ID); err != nil {
+		return err
+	}
+	orderID := i.License.OrderID
+	if orderID == "" {
+		return nil
+	}
+	if err := s.takenBackAgain(ctx, tx, orderID); err != nil {
+		return err
+	}
+	return announce(ctx, tx, orderID)
 }
 
 // enqueueSiblings has the orders looked at again that are open on the base of a renewal.
@@ -74,10 +83,11 @@ func (s *Fulfillment) enqueueSiblings(ctx context.Context, tx pgx.Tx, renewal fu
 func insertIssuance(ctx context.Context, tx pgx.Tx, i fulfillment.Issuance) error {
 	l := i.License
 	_, err := tx.Exec(ctx, `INSERT INTO issuances (license_id, order_id, fulfillment_key, organization_id, deployment_id, kind, sku,
-			template_ref, template_name, base_license_id, envelope, sha256, key_id, issued_at, not_before, expires_at, stored_at)
-		VALUES ($1, $2, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-		l.ID, l.OrderID, l.OrganizationID, l.DeploymentID, l.Kind, l.Payload.SKU, i.Ref, l.TemplateName, optionalText(l.BaseLicenseID),
-		l.Envelope, l.SHA256, l.Payload.KeyID, l.Payload.IssuedAt, l.Payload.NotBefore, l.Payload.ExpiresAt, i.At)
+			template_ref, template_name, base_license_id, envelope, sha256, key_id, issued_at, not_before, expires_at, stored_at, request_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+		l.ID, optionalText(l.OrderID), i.Key, l.OrganizationID, l.DeploymentID, l.Kind, l.Payload.SKU, l.TemplateRef, l.TemplateName,
+		optionalText(l.BaseLicenseID), l.Envelope, l.SHA256, l.Payload.KeyID, l.Payload.IssuedAt, l.Payload.NotBefore, l.Payload.ExpiresAt,
+		i.At, optionalText(i.RequestID))
 	if err != nil {
 		return fmt.Errorf("insert issuance: %w", err)
 	}

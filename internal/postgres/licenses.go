@@ -16,7 +16,7 @@ import (
 // and whether its deployment has a newer one at all. A revoked license comes after all others of its deployment, and what it
 // was built on goes on as if it had never been. With it goes what the newest revocation bundle says.
 const selectLicense = `
-SELECT i.license_id, i.order_id, i.organization_id, i.deployment_id, d.name, i.kind, coalesce(i.base_license_id, ''), i.template_name,
+SELECT i.license_id, coalesce(i.order_id, ''), i.organization_id, i.deployment_id, d.name, i.kind, coalesce(i.base_license_id, ''), i.template_name, i.template_ref,
        i.envelope, i.sha256, i.stored_at, m.installed_at, m.first_downloaded_at, coalesce(s.license_id, ''), s.issued_at,
        NOT EXISTS (SELECT 1 FROM issuances n LEFT JOIN license_revocations r ON r.license_id = n.license_id WHERE n.deployment_id = i.deployment_id AND
            (r.status IS DISTINCT FROM 'revoked', n.stored_at, n.license_id) > (v.status IS DISTINCT FROM 'revoked', i.stored_at, i.license_id)),
@@ -37,7 +37,7 @@ LEFT JOIN LATERAL (
 func scanLicense(row pgx.Row) (fulfillment.License, error) {
 	var l fulfillment.License
 	var w license.RevocationEntry
-	err := row.Scan(&l.ID, &l.OrderID, &l.OrganizationID, &l.DeploymentID, &l.DeploymentName, &l.Kind, &l.BaseLicenseID, &l.TemplateName,
+	err := row.Scan(&l.ID, &l.OrderID, &l.OrganizationID, &l.DeploymentID, &l.DeploymentName, &l.Kind, &l.BaseLicenseID, &l.TemplateName, &l.TemplateRef,
 		&l.Envelope, &l.SHA256, moment{&l.StoredAt}, moment{&l.InstalledAt}, moment{&l.DownloadedAt}, &l.SupersededBy, moment{&l.SupersededAt}, &l.Newest,
 		&w.Status, &w.Reason, moment{&w.EffectiveAt}, &w.SupersededBy)
 	if err != nil {
@@ -68,6 +68,11 @@ func (s *Fulfillment) licenses(ctx context.Context, sql string, args ...any) ([]
 // License finds a license of an organization.
 func (s *Fulfillment) License(ctx context.Context, organizationID, licenseID string) (fulfillment.License, error) {
 	return scanLicense(s.QueryRow(ctx, selectLicense+"WHERE i.license_id = $1 AND i.organization_id = $2", licenseID, organizationID))
+}
+
+// AnyLicense finds a license of any organization; for staff and jobs.
+func (s *Fulfillment) AnyLicense(ctx context.Context, licenseID string) (fulfillment.License, error) {
+	return scanLicense(s.QueryRow(ctx, selectLicense+"WHERE i.license_id = $1", licenseID))
 }
 
 // LicensePage lists an organization's licenses, newest first.
@@ -133,8 +138,8 @@ func markDownloaded(ctx context.Context, tx pgx.Tx, organizationID, licenseID st
 		marked AS (INSERT INTO license_marks AS m (license_id, first_downloaded_at, downloads) SELECT license_id, $3, 1 FROM mine
 			ON CONFLICT (license_id) DO UPDATE SET first_downloaded_at = coalesce(m.first_downloaded_at, $3), downloads = m.downloads + 1
 			RETURNING downloads)
-		SELECT mine.order_id, marked.downloads = 1 FROM mine, marked`, licenseID, organizationID, at).Scan(&orderID, &first)
-	if err != nil || !first {
+		SELECT coalesce(mine.order_id, ''), marked.downloads = 1 FROM mine, marked`, licenseID, organizationID, at).Scan(&orderID, &first)
+	if err != nil || !first || orderID == "" {
 		return notFound(err)
 	}
 	return announce(ctx, tx, orderID)

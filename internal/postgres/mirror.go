@@ -70,7 +70,7 @@ func (m *mirror) Unlogged(ctx context.Context, from, limit int) ([]fulfillment.U
 	if err != nil {
 		return nil, err
 	}
-	rows, err := m.conn.Query(ctx, `SELECT i.license_id, i.order_id, i.envelope, b.envelope, coalesce(e.id, ''), e.body, coalesce(e.signature_header, '')
+	rows, err := m.conn.Query(ctx, `SELECT i.license_id, coalesce(i.order_id, ''), coalesce(i.request_id, ''), i.envelope, b.envelope, coalesce(e.id, ''), e.body, coalesce(e.signature_header, '')
 		FROM unlogged u JOIN issuances i USING (license_id)
 		LEFT JOIN issuances b ON b.license_id = i.base_license_id
 		LEFT JOIN LATERAL (SELECT e.id, e.body, e.signature_header FROM checkout_sessions c JOIN events e ON e.object_id = c.id
@@ -81,7 +81,7 @@ func (m *mirror) Unlogged(ctx context.Context, from, limit int) ([]fulfillment.U
 	}
 	page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (fulfillment.Unlogged, error) {
 		var u fulfillment.Unlogged
-		err := row.Scan(&u.LicenseID, &u.OrderID, &u.Envelope, &u.Base, &u.Event.ID, &u.Event.Body, &u.Event.SignatureHeader)
+		err := row.Scan(&u.LicenseID, &u.OrderID, &u.RequestID, &u.Envelope, &u.Base, &u.Event.ID, &u.Event.Body, &u.Event.SignatureHeader)
 		return u, err
 	})
 	return page, telling(err)

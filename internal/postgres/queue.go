@@ -21,6 +21,12 @@ type Queue interface {
 	EnqueueReadyMail(ctx context.Context, tx pgx.Tx, orderID string) error
 	// EnqueueStandingMail tells the customer what a revocation bundle changed about a license.
 	EnqueueStandingMail(ctx context.Context, tx pgx.Tx, licenseID string, epoch int64) error
+	// EnqueueRequest carries out an approved staff request.
+	EnqueueRequest(ctx context.Context, tx pgx.Tx, requestID string) error
+	// EnqueueRotate replaces the licenses of a rotation, a job each.
+	EnqueueRotate(ctx context.Context, tx pgx.Tx, requestID string, licenseIDs []string) error
+	// EnqueueReplacementMail tells a member that another license is ready.
+	EnqueueReplacementMail(ctx context.Context, tx pgx.Tx, licenseID, userID string) error
 	// EnqueueSignInMail sends the mail of a sign-in; the job carries its ID only.
 	EnqueueSignInMail(ctx context.Context, tx pgx.Tx, signInID string) error
 }

@@ -26,10 +26,11 @@ func (s *Fulfillment) DueOrders(ctx context.Context, before time.Time, limit int
 	})
 }
 
-// Gaps counts paid orders without a license since before the time, and licenses of orders that are not paid.
+// Gaps counts paid orders without a license since before the time, and licenses of orders that are neither paid nor
+// issued because staff asked for it.
 func (s *Fulfillment) Gaps(ctx context.Context, before time.Time) (paidWithoutLicense, licenseWithoutPayment int, err error) {
 	err = s.QueryRow(ctx, `SELECT
 		(SELECT count(*) FROM orders WHERE state = 'paid' AND paid_at < $1),
-		(SELECT count(*) FROM orders WHERE license_id IS NOT NULL AND paid_at IS NULL)`, before).Scan(&paidWithoutLicense, &licenseWithoutPayment)
+		(SELECT count(*) FROM orders WHERE license_id IS NOT NULL AND paid_at IS NULL AND request_id IS NULL)`, before).Scan(&paidWithoutLicense, &licenseWithoutPayment)
 	return paidWithoutLicense, licenseWithoutPayment, err
 }

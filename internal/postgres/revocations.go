@@ -184,7 +184,7 @@ func logStanding(ctx context.Context, tx pgx.Tx, a fulfillment.RevocationAnswer)
 	_, err := tx.Exec(ctx, `WITH logged AS (
 			INSERT INTO order_log (order_id, at, what, detail, actor)
 			SELECT i.order_id, $2, c.status, c.license_id || CASE WHEN c.reason = '' THEN '' ELSE ': ' || c.reason END, 'signer'
-			FROM revocation_changes c JOIN issuances i USING (license_id) WHERE c.epoch = $1 RETURNING order_id)
+			FROM revocation_changes c JOIN issuances i USING (license_id) WHERE c.epoch = $1 AND i.order_id IS NOT NULL RETURNING order_id)
 		SELECT pg_notify($3, order_id) FROM logged`, a.Bundle.Epoch, a.At, orderChanged)
 	if err != nil {
 		return fmt.Errorf("log standing: %w", err)
@@ -237,7 +237,7 @@ func noteTakenBack(ctx context.Context, tx pgx.Tx, e fulfillment.TakenBack, at t
 			return err
 		}
 	}
-	rows, err := tx.Query(ctx, "SELECT order_id, license_id FROM issuances WHERE license_id = ANY($1)", e.Review)
+	rows, err := tx.Query(ctx, "SELECT order_id, license_id FROM issuances WHERE license_id = ANY($1) AND order_id IS NOT NULL", e.Review)
 	if err != nil {
 		return err
 	}
