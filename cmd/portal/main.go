@@ -32,6 +32,14 @@ const usage = `usage: portal COMMAND
                          cancel an order in review; notes are for staff alone
   staff enroll -name NAME -role issuer|approver|finance
                          print a link, good for an hour, where NAME makes a passkey
+  staff propose replace LICENSE | revoke LICENSE… | issue ORDER | rotate KEY
+                         write down what the signer shall do; see -h of each
+  staff approve REQ [-key FILE [-digest HEX]]
+                         stand by a request: its proposer first, then others; without a
+                         key file print the link where a passkey does
+  staff requests [REQ] [-json]
+                         list the requests, or show one whole
+  staff request-link REQ print a link, good for an hour, where a passkey stands by REQ
   restore                refill the database from the signer's log
   audit [-json] [-log-key VERIFIER_KEY]
                          compare the signer's log, the database and Stripe; exits with 1 where they differ
@@ -45,7 +53,7 @@ A command says which of them it misses.
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):
@@ -61,13 +69,13 @@ func main() {
 var errUsage = errors.New("wrong use; see portal help")
 
 // run is the whole program: args after the name, the environment through getenv.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
 		return errUsage
 	}
 	p := program{
-		getenv: getenv, stdout: stdout,
+		getenv: getenv, stdin: stdin, stdout: stdout,
 		log: slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
 	commands := map[string]func(context.Context, []string) error{
@@ -88,6 +96,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 // program is what every command is given.
 type program struct {
 	getenv func(string) string
+	stdin  io.Reader
 	stdout io.Writer
 	log    *slog.Logger
 }

@@ -29,8 +29,10 @@ import (
 // place is an environment that the portal can run in: a database, the stand-in for Stripe, and a signer that shows its
 // trust bundle and signs nothing.
 type place struct {
-	t   *testing.T
-	env map[string]string
+	t     *testing.T
+	dir   string // with the keys of staff
+	env   map[string]string
+	typed string // what somebody types
 }
 
 func newPlace(t *testing.T) *place {
@@ -47,10 +49,10 @@ func newPlace(t *testing.T) *place {
 		}
 		return path
 	}
-	p := &place{t: t, env: map[string]string{
+	p := &place{t: t, dir: dir, env: map[string]string{
 		"DATABASE_URL": pgtest.URL(t, nil), "PORTAL_PUBLIC_URL": "http://localhost:8080", "PORTAL_LISTEN": freeAddress(t),
 		"PORTAL_CONTACT": "help@portal.example", "PORTAL_SECRET_FILE": write("secret", strings.Repeat("s3cret", 8)),
-		"SIGNER_SOCKET": serveSigner(t, dir), "STRIPE_API_KEY_FILE": write("key", "rk_test_portal_0123456789"), "STRIPE_API_URL": serveStripe(t),
+		"SIGNER_SOCKET": serveSigner(t, dir, staffKeys(t, dir)), "STRIPE_API_KEY_FILE": write("key", "rk_test_portal_0123456789"), "STRIPE_API_URL": serveStripe(t),
 		"SMTP_URL": "smtp://127.0.0.1:1", "MAIL_FROM": "portal@portal.example", "SHUTDOWN_TIMEOUT": "2s",
 	}}
 	p.env["STRIPE_CHECKOUT_ORIGIN"] = p.env["STRIPE_API_URL"]
@@ -70,7 +72,7 @@ func freeAddress(t *testing.T) string {
 // rfc8032Key is the public key of RFC 8032, section 7.1, test 1.
 const rfc8032Key = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
 
-func serveSigner(t *testing.T, dir string) string {
+func serveSigner(t *testing.T, dir string, approvers []trust.Approver) string {
 	t.Helper()
 	now := time.Now().UTC().Truncate(time.Second)
 	bundle := trust.Bundle{
@@ -80,6 +82,8 @@ func serveSigner(t *testing.T, dir string) string {
 			ID: "k1", Role: trust.RoleLicense, PublicKeyBase64: rfc8032Key, Status: trust.KeySigning,
 			SignFrom: now.AddDate(0, -1, 0), SignUntil: now.AddDate(1, 0, 0), VerifyUntil: now.AddDate(6, 0, 0),
 		}},
+		Approvers: approvers, WebAuthn: trust.WebAuthn{RPID: "localhost", Origins: []string{"http://localhost:8080"}},
+		Bounds: trust.Bounds{ExtraMonths: 12, LimitFactor: 10},
 	}
 	mux := http.NewServeMux()
 	answer := func(path string, body any) {
@@ -124,7 +128,7 @@ func serveStripe(t *testing.T) string {
 func (p *place) run(args ...string) (stdout string, err error) {
 	p.t.Helper()
 	var out, log bytes.Buffer
-	err = run(p.t.Context(), args, func(name string) string { return p.env[name] }, &out, &log)
+	err = run(p.t.Context(), args, func(name string) string { return p.env[name] }, strings.NewReader(p.typed), &out, &log)
 	return out.String(), err
 }
 
@@ -142,7 +146,7 @@ func (p *place) start(args ...string) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- run(ctx, args, func(name string) string { return p.env[name] }, io.Discard, io.Discard)
+		done <- run(ctx, args, func(name string) string { return p.env[name] }, strings.NewReader(""), io.Discard, io.Discard)
 	}()
 	stop = sync.OnceValue(func() error {
 		cancel()

@@ -171,6 +171,13 @@ func (a *parts) executor(keeper fulfillment.BundleKeeper, m fulfillment.Replacem
 	})
 }
 
+func (a *parts) requests() (*fulfillment.Requests, error) {
+	return fulfillment.NewRequests(fulfillment.RequestsConfig{
+		Store: a.store, Subjects: a.store, Catalog: a.catalog, PublicURL: a.config.PublicURL, Secret: []byte(a.config.Secret.Reveal()),
+		Now: time.Now, Random: rand.Reader, Log: a.log,
+	})
+}
+
 // health tells which parts behind the portal answer.
 type health struct {
 	store  *postgres.Fulfillment

@@ -17,7 +17,10 @@ import (
 )
 
 func (p program) staff(ctx context.Context, args []string) error {
-	commands := map[string]func(context.Context, []string) error{"review": p.staffReview, "enroll": p.staffEnroll}
+	commands := map[string]func(context.Context, []string) error{
+		"review": p.staffReview, "enroll": p.staffEnroll, "propose": p.staffPropose, "approve": p.staffApprove,
+		"requests": p.staffRequests, "request-link": p.staffRequestLink,
+	}
 	if len(args) == 0 || commands[args[0]] == nil {
 		return fmt.Errorf("%w: staff is followed by %s", errUsage, strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
 	}
