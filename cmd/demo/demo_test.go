@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -232,7 +233,7 @@ func TestADemoRunsSurvivesAndGoesOn(t *testing.T) {
 	second := r.result(t)
 	for key, want := range first {
 		moved := strings.HasSuffix(key, "_url") && key != "database_url"
-		if got := second[key]; (got == want) == moved && again.port != o.port {
+		if got := second[key]; reflect.DeepEqual(got, want) == moved && again.port != o.port {
 			t.Errorf("after a restart on other ports %s is %v, before %v", key, got, want)
 		}
 	}
