@@ -580,7 +580,7 @@ func revocationBundle(p KeysPage) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 35, "</div><p class=\"below muted\">The router reads the file again when it changes: in the Go module <code>license/enforce</code>, set <code>Config.Revocation</code> to mode <code>file</code> and this path.</p><div class=\"below\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 35, "</div><p class=\"below muted\">The router reads the file again when it changes: in the Go module <code>license/enforce</code>, set the field <code>Revocation</code> of its configuration to mode <code>file</code> and this path.</p><div class=\"below\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
