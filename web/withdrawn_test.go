@@ -207,7 +207,7 @@ func TestTheRevocationBundleIsPublicAndExact(t *testing.T) {
 	page.has("main", "27 Dec 2026, 10:45 UTC")
 	page.has("#revocations", "Revocations")
 	page.has("main", "licensectl revocations")
-	page.has("main", "enforce.RevocationFile")
+	page.has("main", "set the field Revocation")
 	page.has("main", "A router learns of a revocation only from a bundle that it is given.")
 	page.has("main", "http://localhost/revocations.json")
 

@@ -580,15 +580,7 @@ func revocationBundle(p KeysPage) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 35, "</div><p class=\"below muted\">The router reads the file again when it changes: in the Go module <code>license/enforce</code>, set the field <code>Revocation</code> of its configuration to mode <code>file</code> and this path.</p><div class=\"below\">")
-		if templ_7745c5c3_Err != nil {
-			return templ_7745c5c3_Err
-		}
-		templ_7745c5c3_Err = CodeBlock("enforce", "Configure license/enforce", "enforce.Config{\n\t// …\n\tRevocation: enforce.Revocation{\n\t\tMode: enforce.RevocationFile,\n\t\tPath: \"/etc/router/revocations.json\",\n\t},\n}").Render(ctx, templ_7745c5c3_Buffer)
-		if templ_7745c5c3_Err != nil {
-			return templ_7745c5c3_Err
-		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "</div></section>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 35, "</div><p class=\"below muted\">The router reads the file again when it changes: in the Go module <code>license/enforce</code>, set the field <code>Revocation</code> of its configuration to mode <code>file</code> and this path.</p></section>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -604,7 +596,7 @@ func revocationBundle(p KeysPage) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 37, "<p>A router learns of a revocation only from a bundle that it is given. Until then it goes on with a license that was revoked, suspended or superseded, up to the license's own expiry. With <code>RequireCurrent</code> it stops when its bundle expires, so that one that is cut off goes on for 35 days at most.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "<p>A router learns of a revocation only from a bundle that it is given. Until then it goes on with a license that was revoked, suspended or superseded, up to the license's own expiry. With <code>RequireCurrent</code> it stops when its bundle expires, so that one that is cut off goes on for 35 days at most.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
