@@ -37,12 +37,15 @@ func (c *client) clear(what string, r reply, status int, words string) {
 	if csp := r.header.Get("Content-Security-Policy"); !strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "unsafe") {
 		c.t.Errorf("%s: Content-Security-Policy is %q", what, csp)
 	}
+	body := randomID.ReplaceAllString(r.body, "") // its letters may spell anything
 	for _, inside := range []string{"SQLSTATE", "goroutine", "pgx", ".go:", "dial tcp"} {
-		if strings.Contains(r.body, inside) {
+		if strings.Contains(body, inside) {
 			c.t.Errorf("%s: shows %q", what, inside)
 		}
 	}
 }
+
+var randomID = regexp.MustCompile(`\breq_[0-9a-z]+`)
 
 func TestTheWebhookRefusesWhatStripeDidNotSign(t *testing.T) {
 	t.Parallel()
