@@ -87,6 +87,15 @@ type Revocations interface {
 	Current(ctx context.Context) (fulfillment.RevocationBundle, error)
 }
 
+// Requests shows what staff ask the signer to do, and takes who stands by it. Errors: token.ErrUnknown, token.ErrExpired, and
+// those of fulfillment.Requests.
+type Requests interface {
+	// Open reads the request behind a link and changes nothing.
+	Open(ctx context.Context, token string) (fulfillment.Opened, error)
+	// StandByLink takes what a browser answers for its passkey.
+	StandByLink(ctx context.Context, token string, response []byte) (fulfillment.StaffRequest, error)
+}
+
 // Inbox takes Stripe's webhooks. Errors: ErrSignatureInvalid, ErrUnavailable (answer 503).
 type Inbox interface {
 	Receive(ctx context.Context, body []byte, signatureHeader string) error

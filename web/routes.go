@@ -73,6 +73,8 @@ func (s *server) publicRoutes(r chi.Router) {
 
 	s.get(r, "/staff/enroll/{token}", s.enroll)
 	r.Post("/staff/enroll/{token}", s.page(s.enrolled))
+	s.get(r, "/staff/requests/{token}", s.staffRequest)
+	r.Post("/staff/requests/{token}", s.page(s.standByRequest))
 }
 
 func (s *server) userRoutes(r chi.Router) {

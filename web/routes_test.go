@@ -51,6 +51,8 @@ func expectations(s *site) map[string]expectation {
 		"POST /d/{token}":                              {"/d/" + fake.LiveToken, 200, 200, 200, 200},
 		"GET /staff/enroll/{token}":                    {"/staff/enroll/" + fake.EnrollToken, 200, 200, 200, 200},
 		"POST /staff/enroll/{token}":                   {"/staff/enroll/" + fake.EnrollToken, 400, 400, 400, 400},
+		"GET /staff/requests/{token}":                  {"/staff/requests/" + fake.RequestToken, 200, 200, 200, 200},
+		"POST /staff/requests/{token}":                 {"/staff/requests/" + fake.RequestToken, 400, 400, 400, 400},
 		"GET /checkout/{sku}":                          {"/checkout/pilot-30d", signIn, 200, 200, 200},
 		"POST /checkout/{sku}":                         {"/checkout/pilot-30d", signIn, 422, 422, 403},
 		"GET /checkout/review":                         {"/checkout/review?order=" + fake.OrderDraft, signIn, 200, 404, 200},

@@ -27,6 +27,7 @@ type Config struct {
 	Health      Health
 
 	Enrollment Enrollment
+	Requests   Requests
 
 	SessionStore   scs.Store        // where sessions are kept; it is handed token hashes where the store hashes
 	CheckoutOrigin string           // origin of the hosted checkout, e.g. "https://checkout.stripe.com", for the policy's form-action
@@ -59,6 +60,7 @@ func (c Config) validate() error {
 	missing("Revocations", c.Revocations == nil)
 	missing("Health", c.Health == nil)
 	missing("Enrollment", c.Enrollment == nil)
+	missing("Requests", c.Requests == nil)
 	missing("SessionStore", c.SessionStore == nil)
 	missing("CheckoutOrigin", c.CheckoutOrigin == "")
 	missing("Contact", c.Contact == "")

@@ -52,7 +52,7 @@ func config(s *fake.Services, public string) web.Config {
 	u, _ := url.Parse(public)
 	return web.Config{
 		PublicURL: u, Accounts: fake.Accounts{Services: s}, Catalog: s, Orders: s, Previewer: s, Licenses: fake.Licenses{Services: s},
-		Links: fake.Links{Services: s}, Inbox: s, Revocations: fake.Revocations{Services: s}, Health: s, Enrollment: fake.Enrollment{Services: s}, SessionStore: memstore.NewWithCleanupInterval(0),
+		Links: fake.Links{Services: s}, Inbox: s, Revocations: fake.Revocations{Services: s}, Health: s, Enrollment: fake.Enrollment{Services: s}, Requests: fake.Requests{Services: s}, SessionStore: memstore.NewWithCleanupInterval(0),
 		CheckoutOrigin: "https://checkout.stripe.example", Contact: "licensing@metrum.example", Clock: fake.Now,
 	}
 }
@@ -175,7 +175,7 @@ func TestNewTellsEverythingThatIsMissing(t *testing.T) {
 	if err == nil {
 		t.Fatal("an empty configuration was taken")
 	}
-	for _, want := range []string{"Accounts", "Catalog", "Orders", "Previewer", "Licenses", "Links", "Inbox", "Health", "Enrollment", "SessionStore", "CheckoutOrigin", "Contact", "PublicURL"} {
+	for _, want := range []string{"Accounts", "Catalog", "Orders", "Previewer", "Licenses", "Links", "Inbox", "Health", "Enrollment", "Requests", "SessionStore", "CheckoutOrigin", "Contact", "PublicURL"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not name %s", err, want)
 		}

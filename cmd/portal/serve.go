@@ -112,13 +112,17 @@ func (a *parts) handler(ctx context.Context, watcher *postgres.Watcher) (http.Ha
 	if err != nil {
 		return nil, err
 	}
+	requests, err := a.requests()
+	if err != nil {
+		return nil, err
+	}
 	public, err := url.Parse(a.config.PublicURL)
 	if err != nil {
 		return nil, err
 	}
 	return web.New(web.Config{
 		PublicURL: public, Accounts: accounts, Catalog: a.catalog, Orders: orders, Previewer: orders, Licenses: library, Links: library,
-		Inbox: inbox, Revocations: fulfillment.NewRevocationFile(a.store, time.Now), Health: health{a.store, a.signer}, Enrollment: enrollment, SessionStore: postgres.NewSessions(a.pool, time.Now),
+		Inbox: inbox, Revocations: fulfillment.NewRevocationFile(a.store, time.Now), Health: health{a.store, a.signer}, Enrollment: enrollment, Requests: requests, SessionStore: postgres.NewSessions(a.pool, time.Now),
 		CheckoutOrigin: a.config.StripeCheckoutOrigin, Contact: a.config.Contact, Clock: time.Now, Rand: rand.Reader,
 		Logger: a.log, TestMode: !livemode, ClientIP: a.config.ClientIP(),
 	})

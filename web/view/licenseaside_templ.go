@@ -431,6 +431,8 @@ func lineageWords(l fulfillment.License, now time.Time) string {
 		words += ", renewal"
 	case catalog.IssueTopUp:
 		words += ", top-up"
+	case catalog.IssueReplacement:
+		words += ", replacement"
 	}
 	switch l.Standing(now) {
 	case fulfillment.StandingRevoked, fulfillment.StandingSuspended, fulfillment.StandingReplaced:
@@ -507,7 +509,7 @@ func LinkMade(p LinkMadePage) templ.Component {
 			var templ_7745c5c3_Var20 templ.SafeURL
 			templ_7745c5c3_Var20, templ_7745c5c3_Err = templ.JoinURLErrs(templ.SafeURL("/licenses/" + p.License.ID + "#links"))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `view/licenseaside.templ`, Line: 133, Col: 85}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `view/licenseaside.templ`, Line: 135, Col: 85}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var20))
 			if templ_7745c5c3_Err != nil {

@@ -77,6 +77,15 @@ type (
 		Record     *trust.Approver
 		Gone       string // why the link leads nowhere, in a sentence
 	}
+	// RequestPage shows a staff request and takes a passkey's assertion over it.
+	RequestPage struct {
+		Chrome
+		Errors  Errors
+		Token   string
+		Heading string
+		Opened  fulfillment.Opened
+		Gone    string // why the link leads nowhere, in a sentence
+	}
 	// HomePage is the overview of a member, or the way in.
 	HomePage struct {
 		Chrome
