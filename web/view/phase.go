@@ -129,11 +129,14 @@ type Step struct {
 func Steps(o fulfillment.Order, p Phase) []Step {
 	free := o.Snapshot.Total == 0
 	paid := Step{Name: "Payment received", At: o.PaidAt}
-	if free {
+	switch {
+	case free:
 		paid.Name = "Confirmed, nothing to pay"
+	case p == PhaseReady && o.PaidAt.IsZero(): // staff let it be issued against its invoice
+		paid = Step{Name: "Agreed by invoice", At: o.IssuedAt}
 	}
 	steps := []Step{
-		{Name: "Order placed", At: placedAt(o)}, paid, {Name: "Checked", At: o.PaidAt}, {Name: "Signed", At: o.IssuedAt},
+		{Name: "Order placed", At: placedAt(o)}, paid, {Name: "Checked", At: paid.At}, {Name: "Signed", At: o.IssuedAt},
 		{Name: "Ready", At: o.IssuedAt}, {Name: "Downloaded", At: o.DownloadedAt},
 	}
 	at, state := current(o, p)
