@@ -32,6 +32,8 @@ type RestoreStore interface {
 	// Restore stores what is missing of a leaf, in one transaction, and leaves alone what is there. It enqueues nothing.
 	// It tells whether anything was missing.
 	Restore(ctx context.Context, r Restored) (bool, error)
+	// RestoreRequest does the same for a leaf whose evidence is a staff request.
+	RestoreRequest(ctx context.Context, r RestoredRequest) (bool, error)
 }
 
 // RestorerConfig is what Restorer needs; every field is required.
@@ -77,15 +79,11 @@ func (s *Restorer) Run(ctx context.Context) (RestoreReport, error) {
 	}
 	err = readLog(ctx, s.c.Signer, func(page []signer.Entry) error {
 		for _, e := range page {
-			if e.Kind != kindIssuance || e.Event == nil {
+			if e.Kind != kindIssuance || e.Event == nil && e.Approval == "" {
 				continue
 			}
 			report.Read++
-			leaf, err := s.read(bundle, ring, e)
-			if err != nil {
-				return fmt.Errorf("log entry %d: %w", e.Index, err)
-			}
-			fresh, err := s.c.Store.Restore(ctx, leaf)
+			fresh, err := s.restore(ctx, bundle, ring, e)
 			if err != nil {
 				return fmt.Errorf("log entry %d: %w", e.Index, err)
 			}
@@ -101,6 +99,22 @@ func (s *Restorer) Run(ctx context.Context) (RestoreReport, error) {
 		return report, fmt.Errorf("restore: %w", err)
 	}
 	return report, nil
+}
+
+// restore verifies a leaf by its evidence and stores it.
+func (s *Restorer) restore(ctx context.Context, b *trust.Bundle, ring *license.KeyRing, e signer.Entry) (fresh bool, err error) {
+	if e.Approval != "" {
+		leaf, err := s.readRequest(b, ring, e)
+		if err != nil {
+			return false, err
+		}
+		return s.c.Store.RestoreRequest(ctx, leaf)
+	}
+	leaf, err := s.read(b, ring, e)
+	if err != nil {
+		return false, err
+	}
+	return s.c.Store.Restore(ctx, leaf)
 }
 
 // read verifies a leaf and reads it: its envelope must verify and must be what its evidence renders to.

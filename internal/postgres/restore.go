@@ -83,7 +83,7 @@ func restoreOrder(ctx context.Context, tx pgx.Tx, r fulfillment.Restored, userID
 		ON CONFLICT (id) DO NOTHING`,
 		o.ID, o.OrganizationID, userID, o.BuyerEmail, o.DeploymentID, o.Snapshot.Intent.Kind, o.Snapshot.Template.SKU, o.Snapshot.Intent.Template,
 		o.Snapshot.Template.OnePerCustomer, o.Snapshot, o.Snapshot.Currency, o.Snapshot.Total, optionalText(o.Snapshot.Intent.BaseID),
-		o.CreatedAt, o.PaidAt, o.UpdatedAt)
+		o.CreatedAt, optionalTime(o.PaidAt), o.UpdatedAt)
 	return err
 }
 
