@@ -97,7 +97,7 @@ func start(ctx context.Context, cfg Config, temporary bool) (_ *Cluster, err err
 	}
 	defer func() {
 		if err != nil {
-			lock.Close()
+			unlock(lock)
 		}
 	}()
 	who, err := serverUser()
@@ -179,7 +179,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 			<-c.done
 		}
 	}
-	c.lock.Close()
+	unlock(c.lock)
 	c.log.Info("postgres stopped", "dir", c.dir)
 	return nil
 }
@@ -203,7 +203,7 @@ func Remove(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	defer unlock(lock)
 	if pl, ok := recordedPlace(dir); ok {
 		if err := os.RemoveAll(pl.root); err != nil {
 			return fmt.Errorf("localpg: %w", err)

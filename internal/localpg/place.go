@@ -104,6 +104,13 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// unlock gives the directory up at once. Closing alone would leave it locked for as long as a process that was just forked
+// elsewhere still has the file open, before it becomes another program.
+func unlock(f *os.File) {
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	f.Close()
+}
+
 // ensurePassword returns the cluster's password, and makes one at first.
 func ensurePassword(dir string) (string, error) {
 	path := filepath.Join(dir, passwordFile)
