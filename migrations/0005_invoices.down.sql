@@ -1,0 +1,2 @@
+ALTER TABLE orders DROP COLUMN subscription_id, DROP COLUMN channel;
+DROP TABLE invoices, quotes, subscriptions;
