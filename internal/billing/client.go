@@ -20,6 +20,7 @@ import (
 	"github.com/stripe/stripe-go/v76/checkout/session"
 	"github.com/stripe/stripe-go/v76/dispute"
 	"github.com/stripe/stripe-go/v76/event"
+	"github.com/stripe/stripe-go/v76/invoice"
 	"github.com/stripe/stripe-go/v76/price"
 	"github.com/stripe/stripe-go/v76/product"
 	"github.com/stripe/stripe-go/v76/webhookendpoint"
@@ -52,6 +53,7 @@ type Client struct {
 	endpoints webhookendpoint.Client
 	charges   charge.Client
 	disputes  dispute.Client
+	invoices  invoice.Client
 	log       *slog.Logger
 }
 
@@ -94,6 +96,7 @@ func New(c Config) (*Client, error) {
 		endpoints: webhookendpoint.Client{B: backends.API, Key: c.Key},
 		charges:   charge.Client{B: backends.API, Key: c.Key},
 		disputes:  dispute.Client{B: backends.API, Key: c.Key},
+		invoices:  invoice.Client{B: backends.API, Key: c.Key},
 	}, nil
 }
 
