@@ -19,7 +19,7 @@ const catalogUse = "catalog plan|push|status [-webhook URL] [-secret-file FILE]"
 // catalogFlags are what the catalog's verbs take.
 type catalogFlags struct{ webhook, secretFile string }
 
-// catalog compares products, prices and the webhook endpoint at Stripe with the trust bundle: plan says what push would do,
+// catalog compares products, prices, the billing portal's offer and the webhook endpoint at Stripe with the trust bundle: plan says what push would do,
 // and status fails where that is anything. The key is an administrator's, who runs this apart from the portal.
 func (p program) catalog(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -45,16 +45,22 @@ func (p program) catalog(ctx context.Context, args []string) error {
 		return err
 	}
 	pushed := verb == "push"
-	compare, endpoint := a.stripe.PlanCatalog, func() (billing.Change, error) {
+	compare, manage, endpoint := a.stripe.PlanCatalog, a.stripe.PlanPortal, func() (billing.Change, error) {
 		return a.stripe.PlanEndpoint(ctx, f.webhook, bundle.Stripe.Livemode)
 	}
 	if pushed {
-		compare = a.stripe.PushCatalog
+		compare, manage = a.stripe.PushCatalog, a.stripe.PushPortal
 		endpoint = func() (billing.Change, error) {
 			return a.stripe.PushEndpoint(ctx, f.webhook, bundle.Stripe.Livemode, func(secret string) error { return keepSecret(f.secretFile, secret) })
 		}
 	}
-	changes, err := compare(ctx, bundle.Templates, time.Now())
+	now := time.Now()
+	changes, err := compare(ctx, bundle.Templates, now)
+	change, portalErr := manage(ctx, bundle.Templates, now)
+	if portalErr == nil {
+		changes = append(changes, change)
+	}
+	err = errors.Join(err, portalErr)
 	if f.webhook != "" {
 		change, endpointErr := endpoint()
 		if endpointErr == nil {

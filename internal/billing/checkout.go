@@ -18,7 +18,8 @@ import (
 var ErrPriceMissing = fmt.Errorf("price is not at Stripe, push the catalog: %w", fulfillment.ErrUnavailable)
 
 // CreateCheckout makes the hosted checkout session of an order's attempt; see fulfillment.Stripe. Metadata is the intent's
-// alone, on the session and, where something is to be paid, on its payment intent.
+// alone, on the session and on what the session begins: the subscription, or else the payment intent where something is to
+// be paid.
 func (c *Client) CreateCheckout(ctx context.Context, r fulfillment.CheckoutRequest) (fulfillment.OpenSession, error) {
 	if r.IdempotencyKey == "" {
 		return fulfillment.OpenSession{}, errors.New("stripe: create checkout session: no idempotency key")
@@ -59,7 +60,11 @@ func checkoutParams(ctx context.Context, r fulfillment.CheckoutRequest, priceID 
 	case r.CustomerEmail != "":
 		p.CustomerEmail = stripe.String(r.CustomerEmail)
 	}
-	if r.Snapshot.Total > 0 { // with nothing to pay there is no payment intent
+	switch {
+	case r.Snapshot.Template.Subscription(): // whose invoices repeat it, so that each paid cycle says what it is for
+		p.Mode = stripe.String(string(stripe.CheckoutSessionModeSubscription))
+		p.SubscriptionData = &stripe.CheckoutSessionSubscriptionDataParams{Metadata: metadata}
+	case r.Snapshot.Total > 0: // with nothing to pay there is no payment intent
 		p.PaymentIntentData = &stripe.CheckoutSessionPaymentIntentDataParams{Metadata: metadata}
 	}
 	return p
@@ -75,7 +80,7 @@ func (c *Client) pinnedPrice(ctx context.Context, s fulfillment.Snapshot) (strin
 		return "", fmt.Errorf("stripe: %w", ErrPriceMissing)
 	}
 	unit := s.Template.Price.UnitAmount
-	if difference := drift(found, s.Template); difference != "" || found.Recurring != nil ||
+	if difference := drift(found, s.Template); difference != "" || // it compares the interval too
 		!strings.EqualFold(string(found.Currency), s.Currency) || s.Total != unit*int64(s.Intent.Quantity) {
 		return "", fmt.Errorf("stripe: price %s of %s: %w", found.ID, s.Template.Ref(), fulfillment.ErrPriceChanged)
 	}
@@ -117,6 +122,12 @@ func toSession(s *stripe.CheckoutSession) fulfillment.Session {
 	}
 	if s.Customer != nil {
 		out.StripeCustomer = s.Customer.ID
+	}
+	if s.Subscription != nil {
+		out.SubscriptionID = s.Subscription.ID
+	}
+	if s.Invoice != nil {
+		out.InvoiceID = s.Invoice.ID
 	}
 	return out
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stripe/stripe-go/v76"
+	portalconfiguration "github.com/stripe/stripe-go/v76/billingportal/configuration"
+	portalsession "github.com/stripe/stripe-go/v76/billingportal/session"
 	"github.com/stripe/stripe-go/v76/charge"
 	"github.com/stripe/stripe-go/v76/checkout/session"
 	"github.com/stripe/stripe-go/v76/dispute"
@@ -23,6 +25,7 @@ import (
 	"github.com/stripe/stripe-go/v76/invoice"
 	"github.com/stripe/stripe-go/v76/price"
 	"github.com/stripe/stripe-go/v76/product"
+	"github.com/stripe/stripe-go/v76/subscription"
 	"github.com/stripe/stripe-go/v76/webhookendpoint"
 )
 
@@ -54,7 +57,12 @@ type Client struct {
 	charges   charge.Client
 	disputes  dispute.Client
 	invoices  invoice.Client
-	log       *slog.Logger
+
+	subscriptions        subscription.Client
+	portalConfigurations portalconfiguration.Client
+	portalSessions       portalsession.Client
+
+	log *slog.Logger
 }
 
 // New makes a Client. It errors with everything that is wrong at once and connects to nothing yet.
@@ -97,6 +105,10 @@ func New(c Config) (*Client, error) {
 		charges:   charge.Client{B: backends.API, Key: c.Key},
 		disputes:  dispute.Client{B: backends.API, Key: c.Key},
 		invoices:  invoice.Client{B: backends.API, Key: c.Key},
+
+		subscriptions:        subscription.Client{B: backends.API, Key: c.Key},
+		portalConfigurations: portalconfiguration.Client{B: backends.API, Key: c.Key},
+		portalSessions:       portalsession.Client{B: backends.API, Key: c.Key},
 	}, nil
 }
 

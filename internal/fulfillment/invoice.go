@@ -100,7 +100,9 @@ type Subscription struct {
 	StripeCustomer   string            `json:"stripe_customer,omitempty"`
 	LatestInvoiceID  string            `json:"latest_invoice_id,omitempty"`
 	CancelAtEnd      bool              `json:"cancel_at_period_end"`
-	CanceledAt       time.Time         `json:"canceled_at"` // when it was asked to end; zero otherwise
+	EndsAt           time.Time         `json:"ends_at"`           // when it was asked to end; zero while it goes on
+	CollectionPaused bool              `json:"collection_paused"` // nothing is charged until it is resumed, though it is called active
+	CanceledAt       time.Time         `json:"canceled_at"`       // when it was asked to end; zero otherwise
 	EndedAt          time.Time         `json:"ended_at"`
 	CurrentPeriodEnd time.Time         `json:"current_period_end"`
 	CreatedAt        time.Time         `json:"created_at"`

@@ -8,10 +8,11 @@ import (
 // Stripe is what fulfillment needs of the payment service. Each call is one or more network calls and never happens inside
 // a database transaction. An error that wraps ErrUnavailable is worth another try; any other stands.
 type Stripe interface {
-	// CreateCheckout makes a hosted checkout session in payment mode for exactly what was ordered: one line with the price
-	// behind LookupKey, Snapshot.Intent.Quantity times; client_reference_id is the order ID; Snapshot.Intent.Metadata() is
-	// the session's metadata and nothing else is. The price found at Stripe must have the snapshot's currency and amount, or
-	// the error wraps ErrPriceChanged. Repeating a call with the same IdempotencyKey answers the same session.
+	// CreateCheckout makes a hosted checkout session for exactly what was ordered, in subscription mode for a template with an
+	// interval and in payment mode otherwise: one line with the price behind LookupKey, Snapshot.Intent.Quantity times;
+	// client_reference_id is the order ID; Snapshot.Intent.Metadata() is the metadata of the session, and of the subscription
+	// that it begins, and nothing else is. The price found at Stripe must have the snapshot's currency, amount and
+	// interval, or the error wraps ErrPriceChanged. Repeating a call with the same IdempotencyKey answers the same session.
 	CreateCheckout(ctx context.Context, r CheckoutRequest) (OpenSession, error)
 	// FetchSession reads a session afresh, with its line items and payment intent expanded. ErrNotFound if there is none.
 	FetchSession(ctx context.Context, sessionID string) (Session, error)
@@ -64,6 +65,8 @@ type Session struct {
 	PaymentIntent     string            `json:"payment_intent,omitempty"`  // its status: "processing", "requires_payment_method", "succeeded", …; "" when there is none
 	PaymentFailure    string            `json:"payment_failure,omitempty"` // the last payment error's message for the customer; "" if none
 	StripeCustomer    string            `json:"stripe_customer,omitempty"` // "cus_…" or ""
+	SubscriptionID    string            `json:"subscription_id,omitempty"` // that it began; "" before, and in other modes
+	InvoiceID         string            `json:"invoice_id,omitempty"`      // the subscription's first; "" as above
 	CreatedAt         time.Time         `json:"created_at"`
 	ExpiresAt         time.Time         `json:"expires_at"`
 }
