@@ -1,2 +1,3 @@
+DROP VIEW order_payments;
 ALTER TABLE orders DROP COLUMN subscription_id, DROP COLUMN channel;
 DROP TABLE invoices, quotes, subscriptions;

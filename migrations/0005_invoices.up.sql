@@ -42,3 +42,9 @@ ALTER TABLE orders ADD COLUMN channel text NOT NULL DEFAULT 'checkout' CHECK (ch
 ALTER TABLE orders ADD COLUMN subscription_id text REFERENCES subscriptions (id);
 ALTER TABLE orders ADD CONSTRAINT orders_cycle_check CHECK ((channel = 'cycle') = (subscription_id IS NOT NULL));
 CREATE INDEX orders_subscription ON orders (subscription_id) WHERE subscription_id IS NOT NULL;
+
+-- What can pay an order: an invoice, or a session that does not only begin a subscription.
+CREATE VIEW order_payments AS
+    SELECT c.order_id, c.id, c.payment_intent, c.created_at FROM checkout_sessions c JOIN orders o ON o.id = c.order_id WHERE o.channel = 'checkout'
+    UNION ALL
+    SELECT order_id, id, payment_intent, created_at FROM invoices;

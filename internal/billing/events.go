@@ -11,20 +11,20 @@ import (
 
 const pageSize = 100
 
-// provesPayment reports whether events of a type can prove a checkout paid.
-func provesPayment(t stripe.EventType) bool {
-	return t == stripe.EventTypeCheckoutSessionCompleted || t == stripe.EventTypeCheckoutSessionAsyncPaymentSucceeded
+// provesPayment are the types of events that can prove a session or an invoice paid.
+var provesPayment = []stripe.EventType{
+	stripe.EventTypeCheckoutSessionCompleted, stripe.EventTypeCheckoutSessionAsyncPaymentSucceeded, stripe.EventTypeInvoicePaid,
 }
 
-// PaidEventIDs lists the events that may prove a session paid, oldest first; see fulfillment.Stripe. Listed events are
+// PaidEventIDs lists the events that may prove a session or an invoice paid, oldest first; see fulfillment.Stripe. Listed events are
 // rendered in the account's API version, so nothing but type and object ID is taken from them.
-func (c *Client) PaidEventIDs(ctx context.Context, sessionID string, since time.Time) ([]string, error) {
+func (c *Client) PaidEventIDs(ctx context.Context, objectID string, since time.Time) ([]string, error) {
 	p := &stripe.EventListParams{CreatedRange: &stripe.RangeQueryParams{GreaterThanOrEqual: since.Unix()}}
 	p.Context = ctx
 	p.Limit = stripe.Int64(pageSize)
-	p.Types = stripe.StringSlice([]string{
-		string(stripe.EventTypeCheckoutSessionCompleted), string(stripe.EventTypeCheckoutSessionAsyncPaymentSucceeded),
-	})
+	for _, t := range provesPayment {
+		p.Types = append(p.Types, stripe.String(string(t)))
+	}
 	type found struct {
 		id      string
 		created int64
@@ -33,7 +33,7 @@ func (c *Client) PaidEventIDs(ctx context.Context, sessionID string, since time.
 	events := c.events.List(p)
 	for events.Next() {
 		e := events.Event()
-		if e.Data == nil || !provesPayment(e.Type) || e.Data.Object["id"] != sessionID {
+		if e.Data == nil || !slices.Contains(provesPayment, e.Type) || e.Data.Object["id"] != objectID {
 			continue
 		}
 		list = append(list, found{e.ID, e.Created})

@@ -14,7 +14,9 @@ import (
 type Facts struct {
 	Livemode   bool      // the mode that the portal works in
 	Sessions   []Session // the order's own, in any order
-	Authorized []string  // IDs of its sessions for which an event that can prove payment is stored
+	Invoices   []Invoice // the order's own, in any order
+	Quote      *Quote    // the order's; nil if none
+	Authorized []string  // IDs of its sessions and invoices for which an event that can prove payment is stored
 	Attempt    int       // sessions asked for so far; the last may not be stored yet
 	Abandoned  bool      // the last session asked for was never stored, and it would be over by now
 
@@ -46,8 +48,8 @@ type Verdict struct {
 // license and a close by staff are final, money that arrived outweighs everything else, and whatever does not match the
 // snapshot goes to review.
 func Decide(snapshot Snapshot, f Facts) Verdict {
-	sessions := distinct(f.Sessions)
-	paid := filter(sessions, settled)
+	sessions, invoices := distinct(f.Sessions), distinctInvoices(f.Invoices)
+	paid := payments(snapshot, f, sessions, invoices)
 	switch {
 	case f.Issued:
 		return Verdict{State: StateIssued, Paid: true, Flags: paidTwice(paid)}
@@ -56,18 +58,47 @@ func Decide(snapshot Snapshot, f Facts) Verdict {
 	case len(paid) > 0:
 		return decidePaid(snapshot, f, paid)
 	}
-	if odd := oddities(snapshot, f, sessions); len(odd) > 0 {
-		return Verdict{State: StateInReview, Reasons: odd}
+	odd := blocking(append(oddities(snapshot, f, sessions), invoiceOddities(invoices)...), f.Released)
+	flags := invoiceFlags(invoices)
+	if len(odd) > 0 {
+		return Verdict{State: StateInReview, Reasons: unique(odd), Flags: flags}
 	}
-	return decideUnpaid(f, sessions)
+	v := decideUnpaid(f, sessions)
+	if snapshot.Channel != ByCheckout {
+		v = decideInvoiced(snapshot, f, sessions, invoices)
+	}
+	v.Flags = flags
+	return v
 }
 
-func decidePaid(snapshot Snapshot, f Facts, paid []Session) Verdict {
-	matching := filter(paid, func(s Session) bool { return len(blocking(mismatches(snapshot, f, s), f.Released)) == 0 })
+// payment is a session or an invoice that Stripe calls paid, and everything in which it differs from what was ordered.
+type payment struct {
+	id         string
+	mismatches []Reason
+}
+
+// payments lists what was paid. A session that begins a subscription is none: its first invoice is.
+func payments(snapshot Snapshot, f Facts, sessions []Session, invoices []Invoice) []payment {
+	var paid []payment
+	if snapshot.Channel == ByCheckout {
+		for _, s := range filter(sessions, settled) {
+			paid = append(paid, payment{s.ID, mismatches(snapshot, f, s)})
+		}
+	}
+	for _, i := range invoices {
+		if i.Status == "paid" {
+			paid = append(paid, payment{i.ID, invoiceMismatches(snapshot, f, i)})
+		}
+	}
+	return paid
+}
+
+func decidePaid(snapshot Snapshot, f Facts, paid []payment) Verdict {
+	matching := filter(paid, func(p payment) bool { return len(blocking(p.mismatches, f.Released)) == 0 })
 	var reasons []Reason
 	if len(matching) == 0 {
-		for _, s := range paid {
-			reasons = append(reasons, mismatches(snapshot, f, s)...)
+		for _, p := range paid {
+			reasons = append(reasons, p.mismatches...)
 		}
 	}
 	if f.Canceled {
@@ -86,7 +117,7 @@ func decidePaid(snapshot Snapshot, f Facts, paid []Session) Verdict {
 		v.State, v.Reasons = StateInReview, unique(reasons)
 		return v
 	}
-	v.Ready = slices.ContainsFunc(matching, func(s Session) bool { return slices.Contains(f.Authorized, s.ID) })
+	v.Ready = slices.ContainsFunc(matching, func(p payment) bool { return slices.Contains(f.Authorized, p.id) })
 	return v
 }
 
@@ -125,7 +156,8 @@ func underWay(s Session) bool {
 	return s.Status == "complete" && s.PaymentStatus == "unpaid" && (s.PaymentIntent == "processing" || s.PaymentIntent == "requires_capture")
 }
 
-// oddities names what a session says in words that this code does not know.
+// oddities names what a session says in words that this code does not know, and in which one that begins a subscription
+// differs from what was ordered.
 func oddities(snapshot Snapshot, f Facts, sessions []Session) []Reason {
 	var reasons []Reason
 	for _, s := range sessions {
@@ -134,8 +166,11 @@ func oddities(snapshot Snapshot, f Facts, sessions []Session) []Reason {
 		if !known || (s.PaymentStatus == "paid" && s.Status != "complete") {
 			reasons = append(reasons, Reason{"status-unknown", fmt.Sprintf("Stripe calls session %s %q and %q; that is not a known state.", s.ID, s.Status, s.PaymentStatus)})
 		}
+		if snapshot.Channel == BySubscription && settled(s) {
+			reasons = append(reasons, mismatches(snapshot, f, s)...)
+		}
 	}
-	return blocking(reasons, f.Released)
+	return reasons
 }
 
 // mismatches names everything in which a paid session differs from what was ordered, in words for staff.
@@ -147,8 +182,8 @@ func mismatches(snapshot Snapshot, f Facts, s Session) []Reason {
 	if s.Livemode != f.Livemode {
 		add("mode-mismatch", "The payment was made in %s mode, the portal works in %s mode.", modeName(s.Livemode), modeName(f.Livemode))
 	}
-	if s.Mode != "payment" {
-		add("session-mode", "The session is of mode %q, a one-time payment was asked for.", s.Mode)
+	if mode := snapshot.Channel.sessionMode(); s.Mode != mode {
+		add("session-mode", "The session is of mode %q, the order asked for %q.", s.Mode, mode)
 	}
 	if s.PaymentStatus == "no_payment_required" && snapshot.Total != 0 {
 		add("unpaid", "Stripe says that no payment was required, the order is %s.", Money(snapshot.Total, snapshot.Currency))
@@ -189,15 +224,15 @@ func evaluationReasons(snapshot Snapshot, f Facts) []Reason {
 	return reasons
 }
 
-func paidTwice(paid []Session) []Reason {
+func paidTwice(paid []payment) []Reason {
 	if len(paid) < 2 {
 		return nil
 	}
 	ids := make([]string, len(paid))
-	for i, s := range paid {
-		ids[i] = s.ID
+	for i, p := range paid {
+		ids[i] = p.id
 	}
-	return []Reason{{"paid-twice", "More than one session of the order is paid; refund all but one: " + strings.Join(ids, ", ") + "."}}
+	return []Reason{{"paid-twice", "The order is paid more than once; refund all but one: " + strings.Join(ids, ", ") + "."}}
 }
 
 // blocking leaves out what staff released, word for word: a new mismatch blocks again.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/signer"
@@ -30,6 +29,7 @@ type FulfillerConfig struct {
 	Mails       MailStore
 	Reconciles  ReconcileStore
 	Stripe      Stripe
+	Invoices    Invoices
 	Signer      Signer
 	Catalog     Bundles
 	Mailer      Mailer
@@ -42,22 +42,22 @@ type Fulfiller struct{ c FulfillerConfig }
 
 // NewFulfiller returns the service, or says what is missing.
 func NewFulfiller(c FulfillerConfig) (*Fulfiller, error) {
-	if c.Evaluations == nil || c.Issuances == nil || c.Mails == nil || c.Reconciles == nil || c.Stripe == nil || c.Signer == nil ||
+	if c.Evaluations == nil || c.Issuances == nil || c.Mails == nil || c.Reconciles == nil || c.Stripe == nil || c.Invoices == nil || c.Signer == nil ||
 		c.Catalog == nil || c.Mailer == nil || c.Now == nil || c.Log == nil {
-		return nil, errors.New("fulfillment: the fulfiller needs its stores, stripe, signer, catalog, mailer, clock and log")
+		return nil, errors.New("fulfillment: the fulfiller needs its stores, stripe, invoices, signer, catalog, mailer, clock and log")
 	}
 	return &Fulfiller{c}, nil
 }
 
-// EvaluateEvent looks at the order behind an event again. A *LaterError asks for another run: the session is not stored yet.
+// EvaluateEvent looks at the order behind an event again. A *LaterError asks for another run: its object is not stored yet.
 func (s *Fulfiller) EvaluateEvent(ctx context.Context, mode, eventID string) error {
 	event, err := s.c.Evaluations.Event(ctx, mode, eventID)
 	if err != nil {
 		return fmt.Errorf("evaluate: event: %w", err)
 	}
-	orderID, err := s.c.Evaluations.OrderOfSession(ctx, event.ObjectID)
+	orderID, err := s.orderOf(ctx, event)
 	if errors.Is(err, ErrNotFound) {
-		return s.unknownSession(ctx, event)
+		return s.unknownObject(ctx, event)
 	}
 	if err != nil {
 		return fmt.Errorf("evaluate: order: %w", err)
@@ -68,9 +68,9 @@ func (s *Fulfiller) EvaluateEvent(ctx context.Context, mode, eventID string) err
 	return s.c.Evaluations.SetOutcome(ctx, mode, eventID, orderID, "evaluated")
 }
 
-// unknownSession waits for an event's session to be stored, since the event can overtake the answer that made the session,
-// and gives up after an hour. What the event's own reference says decides nothing.
-func (s *Fulfiller) unknownSession(ctx context.Context, e ReceivedEvent) error {
+// unknownObject waits for an event's object to be stored, since the event can overtake the answer that made the object, and
+// gives up after an hour. What the event's own reference says decides nothing.
+func (s *Fulfiller) unknownObject(ctx context.Context, e ReceivedEvent) error {
 	if s.c.Now().Sub(e.ReceivedAt) < unknownFor {
 		return &LaterError{unknownEvery}
 	}
@@ -99,24 +99,13 @@ func (s *Fulfiller) evaluate(ctx context.Context, orderID string, livemode bool)
 	if err != nil {
 		return fmt.Errorf("evaluate: order: %w", err)
 	}
-	sessions := make([]Session, 0, len(r.Sessions))
-	for _, stored := range r.Sessions {
-		if stored.Facts != nil && stored.Facts.Status == "expired" { // for good
-			sessions = append(sessions, *stored.Facts)
-			continue
-		}
-		facts, err := s.c.Stripe.FetchSession(ctx, stored.ID)
-		if err != nil {
-			return fmt.Errorf("evaluate: fetch session: %w", err)
-		}
-		sessions = append(sessions, facts)
-	}
-	if sessions, err = s.expireReplaced(ctx, r, sessions); err != nil {
+	seen, err := s.look(ctx, r)
+	if err != nil {
 		return fmt.Errorf("evaluate: %w", err)
 	}
 	now := s.c.Now()
-	return s.c.Evaluations.Evaluate(ctx, r, sessions, now, func(locked Record, f Facts) Verdict {
-		f.Livemode, f.Sessions = livemode, sessions
+	return s.c.Evaluations.Evaluate(ctx, r, seen, now, func(locked Record, f Facts) Verdict {
+		f.Livemode, f.Sessions, f.Invoices, f.Quote = livemode, seen.Sessions, seen.Invoices, seen.Quote
 		f.Attempt, f.Abandoned = locked.Attempt, now.Sub(locked.AttemptAt) > SessionLife
 		f.PublicMailDomain = PublicMailDomain(locked.MailDomain)
 		f.Released, f.Refusal = locked.Released, locked.Refusal
@@ -125,31 +114,6 @@ func (s *Fulfiller) evaluate(ctx context.Context, orderID string, livemode bool)
 		f.Canceled = !locked.ClosedAt.IsZero() && !locked.ClosedByStaff
 		return Decide(locked.Snapshot, f)
 	})
-}
-
-// expireReplaced ends the open sessions of an order whose base was renewed by another: what is paid for now would expire
-// before what is there. Top-ups on one base do not end each other.
-func (s *Fulfiller) expireReplaced(ctx context.Context, r Record, sessions []Session) ([]Session, error) {
-	isOpen := func(c Session) bool { return c.Status == "open" }
-	if r.Snapshot.Intent.BaseID == "" || !slices.ContainsFunc(sessions, isOpen) {
-		return sessions, nil
-	}
-	by, err := s.c.Evaluations.BaseRenewed(ctx, r)
-	if err != nil || by == "" {
-		return sessions, err
-	}
-	for i, c := range sessions {
-		if !isOpen(c) {
-			continue
-		}
-		if err := s.c.Stripe.ExpireSession(ctx, c.ID); err != nil && !errors.Is(err, ErrSessionNotOpen) {
-			return nil, fmt.Errorf("expire session: %w", err)
-		}
-		if sessions[i], err = s.c.Stripe.FetchSession(ctx, c.ID); err != nil {
-			return nil, fmt.Errorf("fetch session: %w", err)
-		}
-	}
-	return sessions, nil
 }
 
 // refusalWords are what staff read about a refusal of the signer's.

@@ -25,7 +25,7 @@ const (
 	outcomeVersion = "parked: api version"
 	outcomeMode    = "parked: mode"
 	outcomeAccount = "parked: account"
-	outcomeUnknown = "parked: unknown session"
+	outcomeUnknown = "parked: unknown object"
 )
 
 // InboxConfig is what Inbox needs; every field is required.
@@ -125,7 +125,11 @@ func passing(code signer.Code) bool {
 func handled(eventType string) bool {
 	switch eventType {
 	case "checkout.session.completed", "checkout.session.async_payment_succeeded",
-		"checkout.session.async_payment_failed", "checkout.session.expired":
+		"checkout.session.async_payment_failed", "checkout.session.expired",
+		"invoice.paid", "invoice.payment_failed", "invoice.payment_action_required", "invoice.finalized", "invoice.finalization_failed",
+		"invoice.voided", "invoice.deleted", "invoice.marked_uncollectible",
+		"quote.finalized", "quote.accepted", "quote.canceled",
+		"customer.subscription.updated", "customer.subscription.deleted", "customer.subscription.paused", "customer.subscription.resumed":
 		return true
 	}
 	return takesBack(eventType)

@@ -41,7 +41,8 @@ func (s *Fulfiller) Issue(ctx context.Context, orderID string) error {
 	if err != nil {
 		return s.refused(ctx, r, err)
 	}
-	l, err := s.verify(ctx, r, base, envelope)
+	why := causeOf(r, event)
+	l, err := s.verify(ctx, r, why, base, envelope)
 	var mismatch *mismatchError
 	if errors.As(err, &mismatch) {
 		s.c.Log.ErrorContext(ctx, "license does not match its order", "order", r.ID)
@@ -50,11 +51,24 @@ func (s *Fulfiller) Issue(ctx context.Context, orderID string) error {
 	if err != nil {
 		return fmt.Errorf("issue: verify: %w", err)
 	}
-	if err := s.c.Issuances.StoreIssuance(ctx, r, Issuance{License: l, Key: r.ID, EventID: event.ID, At: s.c.Now()}); err != nil {
+	if err := s.c.Issuances.StoreIssuance(ctx, r, Issuance{License: l, Key: why.key, EventID: event.ID, At: s.c.Now()}); err != nil {
 		return fmt.Errorf("issue: store: %w", err)
 	}
 	s.c.Log.InfoContext(ctx, "license stored", "order", r.ID, "license", l.ID)
 	return nil
+}
+
+// causeOf is the fulfillment key that the signer derives from the evidence: the order, or for a subscription the paid line of
+// its invoice, which also says until when it is paid.
+func causeOf(r Record, evidence ReceivedEvent) cause {
+	if r.Snapshot.Channel == BySubscription || r.Snapshot.Channel == ByCycle {
+		for _, i := range r.Seen.Invoices {
+			if i.ID == evidence.ObjectID {
+				return cause{key: i.ID + "/" + i.LineID, periodEnd: i.PeriodEnd}
+			}
+		}
+	}
+	return cause{key: r.Snapshot.Intent.OrderID}
 }
 
 // refused sends an order to review for what the signer says of its evidence; anything else is tried again.
@@ -84,7 +98,7 @@ func (e *mismatchError) Error() string {
 
 // verify reads the envelope as the router would and compares it with what the order should issue. The time of issue is the
 // envelope's own: the signer answers what it logged first, which another event of the same payment may have proved.
-func (s *Fulfiller) verify(ctx context.Context, r Record, base, envelope []byte) (License, error) {
+func (s *Fulfiller) verify(ctx context.Context, r Record, c cause, base, envelope []byte) (License, error) {
 	bundle, err := s.c.Catalog.Bundle(ctx)
 	if err != nil {
 		return License{}, err
@@ -107,7 +121,8 @@ func (s *Fulfiller) verify(ctx context.Context, r Record, base, envelope []byte)
 		basePayload = &p
 	}
 	got := signed.Payload()
-	want, err := renderWith(bundle, r.Snapshot, basePayload, got.IssuedAt, got.KeyID)
+	c.at = got.IssuedAt
+	want, err := renderWith(bundle, r.Snapshot, basePayload, c, got.KeyID)
 	if err != nil {
 		return License{}, &mismatchError{"the order cannot be rendered"}
 	}

@@ -31,6 +31,8 @@ type Snapshot struct {
 	Intent   catalog.Intent   `json:"intent"`
 	Currency string           `json:"currency"` // upper case
 	Total    int64            `json:"total"`    // net, minor units
+	Channel  Channel          `json:"channel,omitempty"`
+	Contract catalog.Contract `json:"contract,omitzero"` // of a quote: what was agreed beyond the template
 }
 
 // Reason says why an order is in review: a code and words for staff.

@@ -96,13 +96,20 @@ func render(bundle *trust.Bundle, snapshot Snapshot, base *license.Payload, at t
 	if !ok {
 		return license.Payload{}, fmt.Errorf("%w: no key signs now", ErrUnavailable)
 	}
-	return renderWith(bundle, snapshot, base, at, key.ID)
+	return renderWith(bundle, snapshot, base, cause{key: snapshot.Intent.OrderID, at: at}, key.ID)
 }
 
-func renderWith(bundle *trust.Bundle, snapshot Snapshot, base *license.Payload, at time.Time, keyID string) (license.Payload, error) {
+// cause is what a license owes its ID and its times to.
+type cause struct {
+	key       string    // the fulfillment key
+	at        time.Time // of issue
+	periodEnd time.Time // of a subscription's cycle, when it expires; zero otherwise
+}
+
+func renderWith(bundle *trust.Bundle, snapshot Snapshot, base *license.Payload, c cause, keyID string) (license.Payload, error) {
 	source := catalog.Source{
 		Intent: snapshot.Intent, Template: snapshot.Template, Base: base,
-		FulfillmentKey: snapshot.Intent.OrderID, IssuedAt: at, KeyID: keyID,
+		FulfillmentKey: c.key, IssuedAt: c.at, PeriodEnd: c.periodEnd, KeyID: keyID,
 	}
 	if base != nil {
 		if t, ok := bundle.Newest(base.SKU); ok {

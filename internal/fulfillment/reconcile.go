@@ -21,7 +21,7 @@ type Due struct {
 	State       State
 	PaidAt      time.Time
 	HasEvidence bool
-	SessionIDs  []string
+	ObjectIDs   []string // sessions and invoices, oldest first
 	SubmittedAt time.Time
 }
 
@@ -84,8 +84,8 @@ func (s *Fulfiller) askAgain(ctx context.Context, d Due, now time.Time) (asked i
 	if oldest := now.Add(-eventsKept); since.Before(oldest) {
 		since = oldest
 	}
-	for _, session := range d.SessionIDs {
-		ids, err := s.c.Stripe.PaidEventIDs(ctx, session, since)
+	for _, object := range d.ObjectIDs {
+		ids, err := s.c.Stripe.PaidEventIDs(ctx, object, since)
 		if err != nil {
 			return asked, err
 		}

@@ -137,7 +137,7 @@ func (s *Restorer) read(bundle *trust.Bundle, ring *license.KeyRing, e signer.En
 	if err != nil {
 		return Restored{}, err
 	}
-	want, err := renderWith(bundle, snapshot, base, event.Created, payload.KeyID)
+	want, err := renderWith(bundle, snapshot, base, cause{key: intent.OrderID, at: event.Created}, payload.KeyID)
 	if err != nil {
 		return Restored{}, err
 	}

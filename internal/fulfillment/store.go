@@ -35,7 +35,17 @@ type Record struct {
 	ClosedByStaff  bool      // canceled by staff
 	AttemptAt      time.Time // when the last attempt was reserved
 	StripeCustomer string    // of the organization; "" until its first payment
+	SubscriptionID string    // of a cycle: the subscription's
 	Sessions       []StoredSession
+	Seen           Seen // what Stripe last said of quote, invoices and subscription; without sessions
+}
+
+// Seen is what Stripe says of all that an order has there.
+type Seen struct {
+	Sessions     []Session
+	Quote        *Quote        // nil if none
+	Invoices     []Invoice     // oldest first
+	Subscription *Subscription // that the order began; nil if none
 }
 
 // StoredSession is a checkout session that the portal made, and what Stripe last said of it.
@@ -92,7 +102,7 @@ type ReceivedEvent struct {
 	ID              string
 	Type            string
 	APIVersion      string
-	ObjectID        string // the checkout session, charge or dispute
+	ObjectID        string // the checkout session, invoice, quote, subscription, charge or dispute
 	PaymentStatus   string // of the object, as the event tells it
 	Reference       string // the order that the event names
 	Payment         string // of a refund or dispute: the payment intent that it takes back; "" otherwise
@@ -117,16 +127,19 @@ type EventStore interface {
 type EvaluationStore interface {
 	// Event finds a stored event, without its body.
 	Event(ctx context.Context, mode, eventID string) (ReceivedEvent, error)
-	// OrderOfSession finds the order that a session was made for, by the stored ID alone.
-	OrderOfSession(ctx context.Context, sessionID string) (orderID string, err error)
+	// OrderOfObject finds the order of a checkout session, invoice, quote or subscription, by the stored ID alone. ErrNotFound.
+	OrderOfObject(ctx context.Context, objectID string) (orderID string, err error)
+	// OpenCycle stores the order of a subscription's further invoice with that invoice, once; the order's ID is the cycle's.
+	// It is a copy of the order that began the subscription.
+	OpenCycle(ctx context.Context, orderID, subscriptionID string, i Invoice, at time.Time) error
 	SetOutcome(ctx context.Context, mode, eventID, orderID, outcome string) error
 	// OrderRecord finds an order of any organization.
 	OrderRecord(ctx context.Context, orderID string) (Record, error)
 	// BaseRenewed answers the license by which another order renewed the order's base, and that was not revoked; "" if none did.
 	BaseRenewed(ctx context.Context, r Record) (licenseID string, err error)
-	// Evaluate locks the order, records what Stripe says of its sessions, decides, and writes the verdict with whatever job
-	// follows from it. ErrMoved if the order's revision is not r.Revision any more.
-	Evaluate(ctx context.Context, r Record, sessions []Session, at time.Time, decide func(Record, Facts) Verdict) error
+	// Evaluate locks the order, records what Stripe says of it, decides, and writes the verdict with whatever job follows from
+	// it. ErrMoved if the order's revision is not r.Revision any more.
+	Evaluate(ctx context.Context, r Record, seen Seen, at time.Time, decide func(Record, Facts) Verdict) error
 }
 
 // IssueStore is what issuing needs.

@@ -18,9 +18,10 @@ type Stripe interface {
 	FetchSession(ctx context.Context, sessionID string) (Session, error)
 	// ExpireSession ends an open session. ErrSessionNotOpen if it is complete or expired already.
 	ExpireSession(ctx context.Context, sessionID string) error
-	// PaidEventIDs lists the events of type checkout.session.completed and checkout.session.async_payment_succeeded whose
-	// object is sessionID and that were created at since or later (Stripe keeps events for 30 days), oldest first.
-	PaidEventIDs(ctx context.Context, sessionID string, since time.Time) ([]string, error)
+	// PaidEventIDs lists the events of type checkout.session.completed, checkout.session.async_payment_succeeded and
+	// invoice.paid whose object is objectID and that were created at since or later (Stripe keeps events for 30 days), oldest
+	// first.
+	PaidEventIDs(ctx context.Context, objectID string, since time.Time) ([]string, error)
 	// RetryEvent asks Stripe to deliver an event to the webhook endpoint again.
 	RetryEvent(ctx context.Context, eventID string) error
 }

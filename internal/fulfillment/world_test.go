@@ -247,7 +247,7 @@ func (w *world) openPortal() {
 	})
 	w.must(err)
 	p.fulfiller, err = fulfillment.NewFulfiller(fulfillment.FulfillerConfig{
-		Evaluations: p.store, Issuances: p.store, Mails: p.store, Reconciles: p.store, Stripe: w.stripe, Signer: w.signer, Catalog: bundles,
+		Evaluations: p.store, Issuances: p.store, Mails: p.store, Reconciles: p.store, Stripe: w.stripe, Invoices: w.stripe, Signer: w.signer, Catalog: bundles,
 		Mailer: w, Now: time.Now, Log: w.log,
 	})
 	w.must(err)

@@ -11,16 +11,19 @@ import (
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
 )
 
-// Evaluate locks the order, records what Stripe says of its sessions, decides, and writes the verdict.
-func (s *Fulfillment) Evaluate(ctx context.Context, r fulfillment.Record, sessions []fulfillment.Session, at time.Time,
+// Evaluate locks the order, records what Stripe says of it, decides, and writes the verdict.
+func (s *Fulfillment) Evaluate(ctx context.Context, r fulfillment.Record, seen fulfillment.Seen, at time.Time,
 	decide func(fulfillment.Record, fulfillment.Facts) fulfillment.Verdict) error {
 	return s.inTx(ctx, func(tx pgx.Tx) error {
 		locked, err := lockOrder(ctx, tx, r.ID, r.Revision)
 		if err != nil {
 			return err
 		}
-		if err := recordSessions(ctx, tx, locked, sessions, at); err != nil {
+		if err := recordSessions(ctx, tx, locked, seen.Sessions, at); err != nil {
 			return fmt.Errorf("record sessions: %w", err)
+		}
+		if err := recordInvoiced(ctx, tx, locked, seen, at); err != nil {
+			return fmt.Errorf("record invoices: %w", err)
 		}
 		facts, err := storedFacts(ctx, tx, locked)
 		if err != nil {
@@ -37,16 +40,21 @@ func recordSessions(ctx context.Context, tx pgx.Tx, r fulfillment.Record, sessio
 		if err != nil {
 			return err
 		}
-		if c.StripeCustomer == "" {
-			continue
-		}
-		_, err = tx.Exec(ctx, `UPDATE organizations SET stripe_customer_id = $2 WHERE id = $1 AND stripe_customer_id IS NULL
-			AND NOT EXISTS (SELECT 1 FROM organizations WHERE stripe_customer_id = $2)`, r.OrganizationID, c.StripeCustomer)
-		if err != nil {
+		if err := recordCustomer(ctx, tx, r.OrganizationID, c.StripeCustomer); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// recordCustomer keeps an organization's first customer at Stripe.
+func recordCustomer(ctx context.Context, tx pgx.Tx, organizationID, customer string) error {
+	if customer == "" {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `UPDATE organizations SET stripe_customer_id = $2 WHERE id = $1 AND stripe_customer_id IS NULL
+		AND NOT EXISTS (SELECT 1 FROM organizations WHERE stripe_customer_id = $2)`, organizationID, customer)
+	return err
 }
 
 // BaseRenewed answers the license by which another order renewed the order's base, and that was not revoked; "" if none did.

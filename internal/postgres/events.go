@@ -46,10 +46,11 @@ func (s *Fulfillment) Event(ctx context.Context, mode, eventID string) (fulfillm
 	return e, notFound(err)
 }
 
-// OrderOfSession finds the order that a checkout session was made for.
-func (s *Fulfillment) OrderOfSession(ctx context.Context, sessionID string) (string, error) {
+// OrderOfObject finds the order of a checkout session, invoice, quote or subscription. Their IDs differ in their prefixes.
+func (s *Fulfillment) OrderOfObject(ctx context.Context, objectID string) (string, error) {
 	var orderID string
-	err := s.QueryRow(ctx, "SELECT order_id FROM checkout_sessions WHERE id = $1", sessionID).Scan(&orderID)
+	err := s.QueryRow(ctx, `SELECT order_id FROM checkout_sessions WHERE id = $1 UNION ALL SELECT order_id FROM invoices WHERE id = $1
+		UNION ALL SELECT order_id FROM quotes WHERE id = $1 UNION ALL SELECT order_id FROM subscriptions WHERE id = $1`, objectID).Scan(&orderID)
 	return orderID, notFound(err)
 }
 
@@ -61,23 +62,23 @@ func (s *Fulfillment) SetOutcome(ctx context.Context, mode, eventID, orderID, ou
 }
 
 // provesPayment narrows events to those that can authorize a license; the signer reads them for itself.
-const provesPayment = `(e.type = 'checkout.session.async_payment_succeeded'
+const provesPayment = `(e.type IN ('checkout.session.async_payment_succeeded', 'invoice.paid')
 	OR (e.type = 'checkout.session.completed' AND e.payment_status IN ('paid', 'no_payment_required')))
 	AND e.outcome NOT LIKE 'parked:%'`
 
 // Evidence finds the earliest event that can authorize an order's license.
 func (s *Fulfillment) Evidence(ctx context.Context, orderID string) (fulfillment.ReceivedEvent, error) {
 	var e fulfillment.ReceivedEvent
-	err := s.QueryRow(ctx, `SELECT e.mode, e.id, e.type, e.created, e.body, e.signature_header
-		FROM checkout_sessions c JOIN events e ON e.object_id = c.id
+	err := s.QueryRow(ctx, `SELECT e.mode, e.id, e.type, e.object_id, e.created, e.body, e.signature_header
+		FROM order_payments c JOIN events e ON e.object_id = c.id
 		WHERE c.order_id = $1 AND `+provesPayment+` ORDER BY e.created, e.id LIMIT 1`, orderID).
-		Scan(&e.Mode, &e.ID, &e.Type, moment{&e.Created}, &e.Body, &e.SignatureHeader)
+		Scan(&e.Mode, &e.ID, &e.Type, &e.ObjectID, moment{&e.Created}, &e.Body, &e.SignatureHeader)
 	return e, notFound(err)
 }
 
-// authorized lists the sessions of an order for which such an event is stored.
+// authorized lists the sessions and invoices of an order for which such an event is stored.
 func authorized(ctx context.Context, tx pgx.Tx, orderID string) ([]string, error) {
-	rows, err := tx.Query(ctx, `SELECT DISTINCT c.id FROM checkout_sessions c JOIN events e ON e.object_id = c.id
+	rows, err := tx.Query(ctx, `SELECT DISTINCT c.id FROM order_payments c JOIN events e ON e.object_id = c.id
 		WHERE c.order_id = $1 AND `+provesPayment, orderID)
 	if err != nil {
 		return nil, err

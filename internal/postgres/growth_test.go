@@ -106,7 +106,7 @@ func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
 		"download":    func() error { return s.NoteDownload(ctx, "cust_7", "lic_6", "usr_7", now) },
 		"installed":   func() error { return s.NoteInstalled(ctx, "cust_7", "lic_6", now) },
 		"evidence":    func() error { return only(s.Evidence(ctx, "ord_6")) },
-		"session":     func() error { return only(s.OrderOfSession(ctx, "cs_6")) },
+		"session":     func() error { return only(s.OrderOfObject(ctx, "cs_6")) },
 		"review":      func() error { return only(s.InReview(ctx)) },
 		"due":         func() error { return only(s.DueOrders(ctx, now, 100)) },
 		"gaps":        func() error { _, _, err := s.Gaps(ctx, now); return err },
@@ -141,7 +141,7 @@ func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return s.Evaluate(ctx, r, []fulfillment.Session{{ID: "cs_6", Status: "complete", PaymentStatus: "paid"}}, now,
+			return s.Evaluate(ctx, r, fulfillment.Seen{Sessions: []fulfillment.Session{{ID: "cs_6", Status: "complete", PaymentStatus: "paid"}}}, now,
 				func(r fulfillment.Record, f fulfillment.Facts) fulfillment.Verdict {
 					if f.TakenByOrganization == "" || len(f.Authorized) != 1 {
 						t.Errorf("facts: %+v", f)

@@ -73,7 +73,7 @@ func (m *mirror) Unlogged(ctx context.Context, from, limit int) ([]fulfillment.U
 	rows, err := m.conn.Query(ctx, `SELECT i.license_id, coalesce(i.order_id, ''), coalesce(i.request_id, ''), i.envelope, b.envelope, coalesce(e.id, ''), e.body, coalesce(e.signature_header, '')
 		FROM unlogged u JOIN issuances i USING (license_id)
 		LEFT JOIN issuances b ON b.license_id = i.base_license_id
-		LEFT JOIN LATERAL (SELECT e.id, e.body, e.signature_header FROM checkout_sessions c JOIN events e ON e.object_id = c.id
+		LEFT JOIN LATERAL (SELECT e.id, e.body, e.signature_header FROM order_payments c JOIN events e ON e.object_id = c.id
 			WHERE c.order_id = i.order_id AND `+provesPayment+` ORDER BY e.created <> i.issued_at, e.created, e.id LIMIT 1) e ON true
 		WHERE u.n >= $1 ORDER BY u.n LIMIT $2`, from, limit)
 	if err != nil {

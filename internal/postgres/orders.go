@@ -14,16 +14,35 @@ const selectOrder = `
 SELECT o.id, o.organization_id, o.created_by, o.buyer_email, o.mail_domain, o.deployment_id, o.deployment_name, o.state,
        o.snapshot, o.form_key, o.reasons, o.released, o.refusal, o.failure, o.close_note, coalesce(o.license_id, ''),
        o.revision, o.attempt, o.attempt_at, o.attempt_customer, o.closed_by_staff,
-       o.created_at, o.submitted_at, o.paid_at, o.issued_at, m.first_downloaded_at, o.closed_at, o.updated_at
+       coalesce(o.subscription_id, ''), o.created_at, o.submitted_at, o.paid_at, o.issued_at, m.first_downloaded_at, o.closed_at, o.updated_at
 FROM orders o LEFT JOIN license_marks m ON m.license_id = o.license_id `
 
 func scanOrder(row pgx.Row) (fulfillment.Record, error) {
 	var r fulfillment.Record
 	err := row.Scan(&r.ID, &r.OrganizationID, &r.CreatedBy, &r.BuyerEmail, &r.MailDomain, &r.DeploymentID, &r.DeploymentName, &r.State,
 		&r.Snapshot, &r.FormKey, &r.Reasons, &r.Released, &r.Refusal, &r.Failure, &r.CloseNote, &r.LicenseID,
-		&r.Revision, &r.Attempt, moment{&r.AttemptAt}, &r.StripeCustomer, &r.ClosedByStaff,
+		&r.Revision, &r.Attempt, moment{&r.AttemptAt}, &r.StripeCustomer, &r.ClosedByStaff, &r.SubscriptionID,
 		moment{&r.CreatedAt}, moment{&r.SubmittedAt}, moment{&r.PaidAt}, moment{&r.IssuedAt}, moment{&r.DownloadedAt}, moment{&r.ClosedAt}, moment{&r.UpdatedAt})
 	return r, notFound(err)
+}
+
+// withSeen adds what Stripe last said of an order.
+func withSeen(ctx context.Context, q querier, r fulfillment.Record) (fulfillment.Record, error) {
+	r, err := withSessions(ctx, q, r)
+	if err != nil || r.Snapshot.Channel == fulfillment.ByCheckout {
+		return r, err
+	}
+	err = q.QueryRow(ctx, `SELECT (SELECT facts FROM quotes WHERE order_id = $1), (SELECT facts FROM subscriptions WHERE order_id = $1)`, r.ID).
+		Scan(&r.Seen.Quote, &r.Seen.Subscription)
+	if err != nil {
+		return r, err
+	}
+	rows, err := q.Query(ctx, "SELECT facts FROM invoices WHERE order_id = $1 ORDER BY created_at, id", r.ID)
+	if err != nil {
+		return r, err
+	}
+	r.Seen.Invoices, err = pgx.CollectRows(rows, pgx.RowTo[fulfillment.Invoice])
+	return r, err
 }
 
 // withSessions adds an order's checkout sessions, oldest first.
@@ -54,7 +73,7 @@ func (s *Fulfillment) Record(ctx context.Context, organizationID, orderID string
 	if err != nil {
 		return r, err
 	}
-	return withSessions(ctx, s, r)
+	return withSeen(ctx, s, r)
 }
 
 // OrderRecord finds an order of any organization; for jobs and staff.
@@ -63,7 +82,7 @@ func (s *Fulfillment) OrderRecord(ctx context.Context, orderID string) (fulfillm
 	if err != nil {
 		return r, err
 	}
-	return withSessions(ctx, s, r)
+	return withSeen(ctx, s, r)
 }
 
 // lockOrder reads an order and keeps others from changing it until the transaction ends. ErrMoved if its revision is
@@ -76,7 +95,7 @@ func lockOrder(ctx context.Context, tx pgx.Tx, orderID string, revision int64) (
 	if revision != 0 && r.Revision != revision {
 		return r, fulfillment.ErrMoved
 	}
-	return withSessions(ctx, tx, r)
+	return withSeen(ctx, tx, r)
 }
 
 // OrderPage lists an organization's orders, newest first.
@@ -106,12 +125,12 @@ func (s *Fulfillment) InsertDraft(ctx context.Context, r fulfillment.Record) (fu
 	i := r.Snapshot.Intent
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `INSERT INTO orders (id, organization_id, created_by, buyer_email, mail_domain, deployment_id, deployment_name,
-				state, kind, sku, template_ref, evaluation, snapshot, currency, total, base_license_id, form_key, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, 'draft', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)
+				state, kind, sku, template_ref, evaluation, snapshot, currency, total, base_license_id, form_key, created_at, updated_at, channel)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, 'draft', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18)
 			ON CONFLICT (organization_id, form_key) DO NOTHING`,
 			r.ID, r.OrganizationID, r.CreatedBy, r.BuyerEmail, r.MailDomain, r.DeploymentID, r.DeploymentName,
 			i.Kind, r.Snapshot.Template.SKU, i.Template, r.Snapshot.Template.OnePerCustomer, r.Snapshot, r.Snapshot.Currency, r.Snapshot.Total,
-			optionalText(i.BaseID), r.FormKey, r.CreatedAt)
+			optionalText(i.BaseID), r.FormKey, r.CreatedAt, channelName(r.Snapshot.Channel))
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
@@ -124,7 +143,7 @@ func (s *Fulfillment) InsertDraft(ctx context.Context, r fulfillment.Record) (fu
 }
 
 const updateDraft = `UPDATE orders SET buyer_email = $3, mail_domain = $4, deployment_id = $5, deployment_name = $6, kind = $7, sku = $8,
-	template_ref = $9, evaluation = $10, snapshot = $11, currency = $12, total = $13, base_license_id = $14, updated_at = $15, revision = revision + 1
+	template_ref = $9, evaluation = $10, snapshot = $11, currency = $12, total = $13, base_license_id = $14, updated_at = $15, channel = $16, revision = revision + 1
 	WHERE id = $1 AND revision = $2 AND state = 'draft'`
 
 // UpdateDraft replaces what a draft asks for. ErrMoved if it changed, or is no draft, meanwhile.
@@ -139,7 +158,7 @@ func writeDraft(ctx context.Context, q querier, r fulfillment.Record) error {
 	i := r.Snapshot.Intent
 	tag, err := q.Exec(ctx, updateDraft, r.ID, r.Revision, r.BuyerEmail, r.MailDomain, r.DeploymentID, r.DeploymentName, i.Kind,
 		r.Snapshot.Template.SKU, i.Template, r.Snapshot.Template.OnePerCustomer, r.Snapshot, r.Snapshot.Currency, r.Snapshot.Total,
-		optionalText(i.BaseID), r.UpdatedAt)
+		optionalText(i.BaseID), r.UpdatedAt, channelName(r.Snapshot.Channel))
 	if err != nil {
 		return fmt.Errorf("update draft: %w", err)
 	}

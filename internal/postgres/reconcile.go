@@ -12,8 +12,8 @@ import (
 // DueOrders lists open orders last compared with Stripe before the time, the longest ago first.
 func (s *Fulfillment) DueOrders(ctx context.Context, before time.Time, limit int) ([]fulfillment.Due, error) {
 	rows, err := s.Query(ctx, `SELECT o.id, o.state, o.paid_at, o.submitted_at,
-			EXISTS (SELECT 1 FROM checkout_sessions c JOIN events e ON e.object_id = c.id WHERE c.order_id = o.id AND `+provesPayment+`),
-			ARRAY(SELECT c.id FROM checkout_sessions c WHERE c.order_id = o.id ORDER BY c.attempt)
+			EXISTS (SELECT 1 FROM order_payments c JOIN events e ON e.object_id = c.id WHERE c.order_id = o.id AND `+provesPayment+`),
+			ARRAY(SELECT c.id FROM order_payments c WHERE c.order_id = o.id ORDER BY c.created_at, c.id)
 		FROM orders o WHERE o.state IN ('awaiting_payment', 'processing', 'paid') AND o.checked_at < $1
 		ORDER BY o.checked_at LIMIT $2`, before, limit)
 	if err != nil {
@@ -21,7 +21,7 @@ func (s *Fulfillment) DueOrders(ctx context.Context, before time.Time, limit int
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (fulfillment.Due, error) {
 		var d fulfillment.Due
-		err := row.Scan(&d.OrderID, &d.State, moment{&d.PaidAt}, moment{&d.SubmittedAt}, &d.HasEvidence, &d.SessionIDs)
+		err := row.Scan(&d.OrderID, &d.State, moment{&d.PaidAt}, moment{&d.SubmittedAt}, &d.HasEvidence, &d.ObjectIDs)
 		return d, err
 	})
 }

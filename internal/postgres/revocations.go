@@ -19,7 +19,7 @@ const isTakenBack = `e.type LIKE 'charge.%' AND e.outcome NOT LIKE 'parked:%'`
 func (s *Fulfillment) TakenBack(ctx context.Context, mode, eventID string) (fulfillment.ReceivedEvent, string, error) {
 	e, orderID := fulfillment.ReceivedEvent{Mode: mode, ID: eventID}, ""
 	err := s.QueryRow(ctx, `SELECT e.type, e.object_id, e.takes_back, e.created, e.received_at, e.outcome, e.body, e.signature_header,
-			coalesce((SELECT c.order_id FROM checkout_sessions c WHERE c.payment_intent = e.takes_back), '')
+			coalesce((SELECT c.order_id FROM order_payments c WHERE c.payment_intent = e.takes_back LIMIT 1), '')
 		FROM events e WHERE e.mode = $1 AND e.id = $2 AND `+isTakenBack, mode, eventID).
 		Scan(&e.Type, &e.ObjectID, &e.Payment, moment{&e.Created}, moment{&e.ReceivedAt}, &e.Outcome, &e.Body, &e.SignatureHeader, &orderID)
 	return e, orderID, notFound(err)
@@ -41,7 +41,7 @@ func (s *Fulfillment) TakenBackLeft(ctx context.Context, before time.Time, limit
 
 // takenBackAgain has the refunds and disputes judged again that name a payment of the order.
 func (s *Fulfillment) takenBackAgain(ctx context.Context, tx pgx.Tx, orderID string) error {
-	rows, err := tx.Query(ctx, `SELECT e.mode, e.id FROM checkout_sessions c JOIN events e ON e.takes_back = c.payment_intent
+	rows, err := tx.Query(ctx, `SELECT e.mode, e.id FROM order_payments c JOIN events e ON e.takes_back = c.payment_intent
 		WHERE c.order_id = $1 AND e.takes_back <> '' AND `+isTakenBack+` ORDER BY e.created, e.id`, orderID)
 	if err != nil {
 		return err
