@@ -24,7 +24,7 @@ func (s *shop) work(ctx context.Context, l *lab) error {
 	}
 	store := postgres.NewFulfillment(pool, queue)
 	fulfiller, err := fulfillment.NewFulfiller(fulfillment.FulfillerConfig{
-		Evaluations: store, Issuances: store, Mails: store, Reconciles: store, Stripe: s.stripe, Signer: s.signer,
+		Evaluations: store, Issuances: store, Mails: store, Reconciles: store, Stripe: s.stripe, Invoices: s.stripe, Signer: s.signer,
 		Catalog: fulfillment.NewCatalog(s.signer, time.Now), Mailer: nowhere{}, Now: time.Now, Log: l.log,
 	})
 	if err != nil {

@@ -147,7 +147,7 @@ func (a *parts) mailer() (*mail.Sender, error) {
 
 func (a *parts) fulfiller(m fulfillment.Mailer) (*fulfillment.Fulfiller, error) {
 	return fulfillment.NewFulfiller(fulfillment.FulfillerConfig{
-		Evaluations: a.store, Issuances: a.store, Mails: a.store, Reconciles: a.store, Stripe: a.stripe, Signer: a.signer,
+		Evaluations: a.store, Issuances: a.store, Mails: a.store, Reconciles: a.store, Stripe: a.stripe, Invoices: a.stripe, Signer: a.signer,
 		Catalog: a.catalog, Mailer: m, Now: time.Now, Log: a.log,
 	})
 }

@@ -109,7 +109,7 @@ func TestAnEventWaitsAnHourForItsSessionAndIsParkedThen(t *testing.T) {
 	})
 	w.must(err)
 	w.must(w.fulfiller.EvaluateEvent(t.Context(), "test", "evt_old"))
-	if n := w.count("SELECT count(*) FROM events WHERE id = 'evt_old' AND outcome = 'parked: unknown session'"); n != 1 {
+	if n := w.count("SELECT count(*) FROM events WHERE id = 'evt_old' AND outcome = 'parked: unknown object'"); n != 1 {
 		t.Error("it was not parked")
 	}
 }
