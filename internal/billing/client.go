@@ -25,6 +25,7 @@ import (
 	"github.com/stripe/stripe-go/v76/invoice"
 	"github.com/stripe/stripe-go/v76/price"
 	"github.com/stripe/stripe-go/v76/product"
+	"github.com/stripe/stripe-go/v76/quote"
 	"github.com/stripe/stripe-go/v76/subscription"
 	"github.com/stripe/stripe-go/v76/webhookendpoint"
 )
@@ -57,6 +58,7 @@ type Client struct {
 	charges   charge.Client
 	disputes  dispute.Client
 	invoices  invoice.Client
+	quotes    quote.Client
 
 	subscriptions        subscription.Client
 	portalConfigurations portalconfiguration.Client
@@ -105,6 +107,7 @@ func New(c Config) (*Client, error) {
 		charges:   charge.Client{B: backends.API, Key: c.Key},
 		disputes:  dispute.Client{B: backends.API, Key: c.Key},
 		invoices:  invoice.Client{B: backends.API, Key: c.Key},
+		quotes:    quote.Client{B: backends.API, BUploads: backends.Uploads, Key: c.Key},
 
 		subscriptions:        subscription.Client{B: backends.API, Key: c.Key},
 		portalConfigurations: portalconfiguration.Client{B: backends.API, Key: c.Key},
