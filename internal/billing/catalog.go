@@ -56,8 +56,8 @@ func (c *Client) PlanCatalog(ctx context.Context, templates []catalog.Template, 
 }
 
 // PushCatalog makes the products and prices of templates at Stripe, as far as they are not there, archives the prices of
-// versions that are over, and answers what it did. A second run changes nothing. What has its price by contract is skipped,
-// and so is a closed template without a price. It goes through all templates; the error joins a *DriftError for every price
+// versions that are over, and answers what it did. A second run changes nothing. What has its price by contract has a product alone,
+// for quotes; a closed template without a price is skipped too. It goes through all templates; the error joins a *DriftError for every price
 // that differs, or ends at a call that failed.
 func (c *Client) PushCatalog(ctx context.Context, templates []catalog.Template, now time.Time) ([]Change, error) {
 	steps, drifts := c.catalogSteps(ctx, templates, now)
@@ -109,9 +109,6 @@ func (c *Client) catalogSteps(ctx context.Context, templates []catalog.Template,
 func newest(templates []catalog.Template) []catalog.Template {
 	var list []catalog.Template
 	for _, t := range templates {
-		if t.Price.ByContract {
-			continue
-		}
 		i := slices.IndexFunc(list, func(other catalog.Template) bool { return other.SKU == t.SKU })
 		switch {
 		case i < 0:

@@ -273,7 +273,7 @@ func TestPushingTheCatalogTwiceChangesNothing(t *testing.T) {
 	for _, c := range first {
 		count[c.Action]++
 	}
-	if count[billing.Created] != 14 || count[billing.Skipped] != 1 || len(first) != 15 {
+	if count[billing.Created] != 15 || count[billing.Skipped] != 1 || len(first) != 16 {
 		t.Errorf("first push: %v", first)
 	}
 	second, err := h.client.PushCatalog(t.Context(), catalog.Launch(), time.Now())
@@ -285,8 +285,8 @@ func TestPushingTheCatalogTwiceChangesNothing(t *testing.T) {
 			t.Errorf("second push: %v after %v", c, first[i])
 		}
 	}
-	if products, prices := h.posts("/v1/products"), h.posts("/v1/prices"); len(products) != 7 || len(prices) != 7 {
-		t.Errorf("%d products and %d prices made, want 7 of each", len(products), len(prices))
+	if products, prices := h.posts("/v1/products"), h.posts("/v1/prices"); len(products) != 8 || len(prices) != 7 {
+		t.Errorf("%d products and %d prices made, want 8 and, since one is priced by contract, 7", len(products), len(prices))
 	}
 	for _, p := range h.posts("/v1/prices") {
 		form, err := url.ParseQuery(p.body)

@@ -20,6 +20,7 @@ import (
 	portalsession "github.com/stripe/stripe-go/v76/billingportal/session"
 	"github.com/stripe/stripe-go/v76/charge"
 	"github.com/stripe/stripe-go/v76/checkout/session"
+	"github.com/stripe/stripe-go/v76/customer"
 	"github.com/stripe/stripe-go/v76/dispute"
 	"github.com/stripe/stripe-go/v76/event"
 	"github.com/stripe/stripe-go/v76/invoice"
@@ -59,6 +60,7 @@ type Client struct {
 	disputes  dispute.Client
 	invoices  invoice.Client
 	quotes    quote.Client
+	customers customer.Client
 
 	subscriptions        subscription.Client
 	portalConfigurations portalconfiguration.Client
@@ -87,7 +89,7 @@ func New(c Config) (*Client, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	backends := stripe.NewBackendsWithConfig(&stripe.BackendConfig{
+	settings := stripe.BackendConfig{
 		URL:               stripe.String(c.URL), // for API, Connect and Uploads alike
 		EnableTelemetry:   stripe.Bool(false),
 		MaxNetworkRetries: stripe.Int64(maxRetries),
@@ -96,7 +98,13 @@ func New(c Config) (*Client, error) {
 			Timeout: c.Timeout, Transport: bounded{c.Transport},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-	})
+	}
+	backends := stripe.NewBackendsWithConfig(&settings)
+	files := backends.Uploads
+	if c.URL == defaultURL { // whose files have a host of their own
+		settings.URL = nil
+		files = stripe.GetBackendWithConfig(stripe.UploadsBackend, &settings)
+	}
 	return &Client{
 		backend: backends.API, key: c.Key, log: c.Logger,
 		sessions:  session.Client{B: backends.API, Key: c.Key},
@@ -107,7 +115,8 @@ func New(c Config) (*Client, error) {
 		charges:   charge.Client{B: backends.API, Key: c.Key},
 		disputes:  dispute.Client{B: backends.API, Key: c.Key},
 		invoices:  invoice.Client{B: backends.API, Key: c.Key},
-		quotes:    quote.Client{B: backends.API, BUploads: backends.Uploads, Key: c.Key},
+		quotes:    quote.Client{B: backends.API, BUploads: files, Key: c.Key},
+		customers: customer.Client{B: backends.API, Key: c.Key},
 
 		subscriptions:        subscription.Client{B: backends.API, Key: c.Key},
 		portalConfigurations: portalconfiguration.Client{B: backends.API, Key: c.Key},

@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 
 	"github.com/stripe/stripe-go/v76"
@@ -26,6 +27,45 @@ func (c *Client) FetchInvoice(ctx context.Context, invoiceID string) (fulfillmen
 		return fulfillment.Invoice{}, failure
 	}
 	return toInvoice(found), nil
+}
+
+// FinalizeInvoice writes the intent into a draft's metadata and finalizes it; see fulfillment.Invoices. The metadata is
+// written first, so that every event of the opened invoice carries it.
+func (c *Client) FinalizeInvoice(ctx context.Context, invoiceID string, metadata map[string]string) (fulfillment.Invoice, error) {
+	found, err := c.FetchInvoice(ctx, invoiceID)
+	if err != nil || found.Status != string(stripe.InvoiceStatusDraft) {
+		return found, err
+	}
+	if !maps.Equal(found.Metadata, metadata) {
+		p := &stripe.InvoiceParams{Metadata: metadata}
+		p.Context, p.IdempotencyKey = ctx, stripe.String("invoice-intent:"+invoiceID)
+		if _, err := c.invoices.Update(invoiceID, p); err != nil {
+			return fulfillment.Invoice{}, c.fail(ctx, "write invoice's metadata", err)
+		}
+	}
+	p := &stripe.InvoiceFinalizeInvoiceParams{AutoAdvance: stripe.Bool(false)} // the portal tells the customer itself
+	p.Context = ctx
+	if found.FinalizationError == "" { // under a used key Stripe would only repeat a failure that staff have mended
+		p.IdempotencyKey = stripe.String("invoice-finalize:" + invoiceID)
+	}
+	if _, err := c.invoices.FinalizeInvoice(invoiceID, p); err != nil {
+		return c.unfinalized(ctx, invoiceID, err)
+	}
+	return c.FetchInvoice(ctx, invoiceID) // with its payment intent
+}
+
+// unfinalized looks at an invoice that Stripe would not finalize: another may have finalized it, or the invoice says itself
+// what is wrong, which is for staff to read and no reason to try again.
+func (c *Client) unfinalized(ctx context.Context, invoiceID string, cause error) (fulfillment.Invoice, error) {
+	failure := c.fail(ctx, "finalize invoice", cause)
+	if errors.Is(failure, fulfillment.ErrUnavailable) {
+		return fulfillment.Invoice{}, failure
+	}
+	found, err := c.FetchInvoice(ctx, invoiceID)
+	if err == nil && found.Status == string(stripe.InvoiceStatusDraft) && found.FinalizationError == "" {
+		return found, failure
+	}
+	return found, err
 }
 
 // toInvoice copies what decides, in Stripe's own words.

@@ -76,17 +76,18 @@ type Invoice struct {
 
 // Quote is what Stripe says now about a quote.
 type Quote struct {
-	ID        string            `json:"id"`
-	Livemode  bool              `json:"livemode"`
-	Status    string            `json:"status"` // "draft", "open", "accepted", "canceled"
-	Number    string            `json:"number,omitempty"`
-	Currency  string            `json:"currency"`
-	Subtotal  int64             `json:"subtotal"`
-	Total     int64             `json:"total"`
-	InvoiceID string            `json:"invoice_id,omitempty"`
-	Metadata  map[string]string `json:"metadata"`
-	ExpiresAt time.Time         `json:"expires_at"`
-	CreatedAt time.Time         `json:"created_at"`
+	ID             string            `json:"id"`
+	Livemode       bool              `json:"livemode"`
+	Status         string            `json:"status"` // "draft", "open", "accepted", "canceled"
+	Number         string            `json:"number,omitempty"`
+	Currency       string            `json:"currency"`
+	Subtotal       int64             `json:"subtotal"`
+	Total          int64             `json:"total"`
+	InvoiceID      string            `json:"invoice_id,omitempty"`
+	Metadata       map[string]string `json:"metadata"`
+	StripeCustomer string            `json:"stripe_customer,omitempty"`
+	ExpiresAt      time.Time         `json:"expires_at"`
+	CreatedAt      time.Time         `json:"created_at"`
 }
 
 // Subscription is what Stripe says now about a subscription.

@@ -33,6 +33,7 @@ type Snapshot struct {
 	Total    int64            `json:"total"`    // net, minor units
 	Channel  Channel          `json:"channel,omitempty"`
 	Contract catalog.Contract `json:"contract,omitzero"` // of a quote: what was agreed beyond the template
+	Offer    Offer            `json:"offer,omitzero"`    // of a quote
 }
 
 // Reason says why an order is in review: a code and words for staff.

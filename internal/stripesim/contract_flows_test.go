@@ -324,6 +324,10 @@ func creditNoteFlow(h *harness) {
 
 func quoteFlow(h *harness) {
 	c := h.customer()
+	mine := h.sdk.Customers.List(&stripe.CustomerListParams{Email: &c.Email})
+	for mine.Next() {
+	}
+	h.must(mine.Err())
 	q := h.quote(c.ID, "")
 	_, err := h.sdk.Quotes.Update(q.ID, &stripe.QuoteParams{Header: stripe.String("Offer"), Footer: stripe.String("Net 30"), Metadata: map[string]string{"seen": "yes"}})
 	h.must(err)
@@ -349,6 +353,23 @@ func quoteFlow(h *harness) {
 	accept.AddExpand("invoice")
 	_, err = h.sdk.Quotes.Accept(q.ID, accept)
 	h.must(err)
+	pinned := &stripe.QuoteParams{
+		Customer: &c.ID, CollectionMethod: stripe.String("send_invoice"), Header: stripe.String("License: Enterprise, annual"),
+		InvoiceSettings: &stripe.QuoteInvoiceSettingsParams{DaysUntilDue: stripe.Int64(30)}, ExpiresAt: stripe.Int64(h.sim.Now().Add(10 * aDay).Unix()),
+		LineItems: []*stripe.QuoteLineItemParams{{Price: &h.price(1500000, "enterprise.v1").ID, Quantity: stripe.Int64(1)}},
+	}
+	pinned.AddMetadata("order_id", "order_10")
+	priced, err := h.sdk.Quotes.New(pinned)
+	h.must(err)
+	_, err = h.sdk.Quotes.FinalizeQuote(priced.ID, nil)
+	h.must(err)
+	priced, err = h.sdk.Quotes.Accept(priced.ID, nil)
+	h.must(err)
+	intent := &stripe.InvoiceParams{}
+	intent.AddMetadata("order_id", "order_10")
+	_, err = h.sdk.Invoices.Update(priced.Invoice.ID, intent)
+	h.must(err)
+	h.finalize(priced.Invoice.ID)
 	yearly := h.quote(c.ID, "year")
 	_, err = h.sdk.Quotes.FinalizeQuote(yearly.ID, nil)
 	h.must(err)
