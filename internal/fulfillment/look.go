@@ -1,8 +1,10 @@
 package fulfillment
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -137,12 +139,14 @@ func (s *Fulfiller) candidate(ctx context.Context, i Invoice) (string, error) {
 	return s.c.Evaluations.OrderOfObject(ctx, i.ID)
 }
 
-// cycle opens the order of a subscription's further invoice. Its subscription must be stored.
+// cycle opens the order of a subscription's further invoice. Its ID follows from the invoice's, so that two at a time make
+// one order. Its subscription must be stored.
 func (s *Fulfiller) cycle(ctx context.Context, i Invoice) (string, error) {
 	if _, err := s.c.Evaluations.OrderOfObject(ctx, i.SubscriptionID); err != nil {
 		return "", err
 	}
-	orderID, err := cycleOrderID(i)
+	sum := sha256.Sum256([]byte("cycle " + i.ID))
+	orderID, err := NewID("ord_", i.CreatedAt, bytes.NewReader(sum[:]))
 	if err != nil {
 		return "", err
 	}

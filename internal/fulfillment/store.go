@@ -79,13 +79,9 @@ type OrderStore interface {
 	// InsertDraft stores a draft, or answers the order that has the same form key already.
 	InsertDraft(ctx context.Context, r Record) (Record, error)
 	UpdateDraft(ctx context.Context, r Record) (Record, error)
-	// Subscribed reports whether an order other than orderID began, or is being paid to begin, a subscription of the
-	// deployment that has not ended.
-	Subscribed(ctx context.Context, organizationID, deploymentID, orderID string) (bool, error)
-	// Freeze stores a draft's final snapshot and its deployment, and reserves attempt 1. ErrOpenRenewal; ErrNameTaken;
-	// ErrSubscribed.
+	// Freeze stores a draft's final snapshot and its deployment, and reserves attempt 1. ErrOpenRenewal; ErrNameTaken.
 	Freeze(ctx context.Context, r Record, at time.Time) (Record, error)
-	// ReserveAttempt counts a further attempt and sets the order awaiting payment. ErrOpenRenewal; ErrSubscribed.
+	// ReserveAttempt counts a further attempt and sets the order awaiting payment. ErrOpenRenewal.
 	ReserveAttempt(ctx context.Context, r Record, at time.Time) (Record, error)
 	AddSession(ctx context.Context, orderID string, s StoredSession, at time.Time) error
 	// CancelByCustomer closes an order that is not paid.
@@ -106,10 +102,10 @@ type ReceivedEvent struct {
 	ID              string
 	Type            string
 	APIVersion      string
-	ObjectID        string // the checkout session, invoice, quote, subscription, charge or dispute
+	ObjectID        string // the checkout session, invoice, charge, dispute, …
 	PaymentStatus   string // of the object, as the event tells it
 	Reference       string // the order that the event names
-	Payment         string // of a refund or dispute: the payment intent that it takes back; "" otherwise
+	Payment         string // of one that TakesBack: the payment intent that it names; "" if none
 	Created         time.Time
 	ReceivedAt      time.Time
 	Body            []byte
@@ -117,7 +113,8 @@ type ReceivedEvent struct {
 	Outcome         string // "" until looked at
 }
 
-// TakesBack reports whether the event is a refund or a dispute, which the signer judges; any other is about an order.
+// TakesBack reports whether the event is about money taken back, such as a refund or a dispute, or warns of it; any other is about an
+// order.
 func (e ReceivedEvent) TakesBack() bool { return takesBack(e.Type) }
 
 // EventStore keeps the inbox.

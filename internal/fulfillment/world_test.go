@@ -252,7 +252,7 @@ func (w *world) openPortal() {
 	})
 	w.must(err)
 	p.revoker, err = fulfillment.NewRevoker(fulfillment.RevokerConfig{
-		Store: p.store, Mails: p.store, Signer: w.signer, Catalog: bundles, Mailer: w, Now: time.Now, Log: w.log,
+		Store: p.store, Taken: p.store, Mails: p.store, Stripe: w.stripe, Signer: w.signer, Catalog: bundles, Mailer: w, Now: time.Now, Log: w.log,
 	})
 	w.must(err)
 	p.review = fulfillment.NewReview(p.store, time.Now)

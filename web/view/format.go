@@ -93,15 +93,7 @@ func Price(p catalog.Price) string {
 	if p.ByContract {
 		return "By contract"
 	}
-	return Money(p.UnitAmount, p.Currency) + every(p.Interval)
-}
-
-// every follows a price: " a month", "" where it is paid once.
-func every(i catalog.Interval) string {
-	if i == catalog.OneTime {
-		return ""
-	}
-	return " a" + nbsp + string(i)
+	return Money(p.UnitAmount, p.Currency)
 }
 
 // Number writes 30000000 as "30,000,000".
