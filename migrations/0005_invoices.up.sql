@@ -39,7 +39,7 @@ CREATE UNIQUE INDEX invoices_payment_intent ON invoices (payment_intent) WHERE p
 
 -- A cycle after the first is an order of its own, made when its invoice is seen.
 ALTER TABLE orders ADD COLUMN channel text NOT NULL DEFAULT 'checkout' CHECK (channel IN ('checkout', 'quote', 'subscription', 'cycle'));
-ALTER TABLE orders ADD COLUMN subscription_id text REFERENCES subscriptions (id);
+ALTER TABLE orders ADD COLUMN subscription_id text REFERENCES subscriptions (id) DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE orders ADD CONSTRAINT orders_cycle_check CHECK ((channel = 'cycle') = (subscription_id IS NOT NULL));
 CREATE INDEX orders_subscription ON orders (subscription_id) WHERE subscription_id IS NOT NULL;
 

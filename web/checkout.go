@@ -45,9 +45,7 @@ func (s *server) configure(w http.ResponseWriter, r *http.Request) error {
 		if !known(p.Deployments, o.DeploymentID) { // it is made when the order goes to payment
 			p.Deployment, p.DeploymentName = newDeployment, o.DeploymentName
 		}
-		if r.URL.Query().Get("taken") != "" {
-			p.Errors = view.Errors{{Field: "deployment_name", Message: "You have a deployment of this name. Choose it from the list, or take another name"}}
-		}
+		p.Errors = takenMeanwhile(r.URL.Query().Get("taken"))
 		p.Environments, p.Fingerprints = o.Snapshot.Intent.Environments, o.Snapshot.Intent.Fingerprints
 	case len(p.Deployments) == 0:
 		p.Deployment = newDeployment
@@ -57,6 +55,20 @@ func (s *server) configure(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.render(w, r, http.StatusOK, view.Configure(p))
 }
+
+// takenMeanwhile says what became of the deployment between the draft and the payment.
+func takenMeanwhile(what string) view.Errors {
+	switch what {
+	case "":
+		return nil
+	case takenSubscription:
+		return view.Errors{{Field: "deployment", Message: "This deployment has a subscription by now, which renews by itself. Take another deployment"}}
+	}
+	return view.Errors{{Field: "deployment_name", Message: "You have a deployment of this name. Choose it from the list, or take another name"}}
+}
+
+// takenSubscription is the value of "taken" for a second subscription.
+const takenSubscription = "subscription"
 
 func known(deployments []fulfillment.Deployment, id string) bool {
 	return slices.ContainsFunc(deployments, func(d fulfillment.Deployment) bool { return d.ID == id })
@@ -244,6 +256,11 @@ func (s *server) pay(w http.ResponseWriter, r *http.Request) error {
 		return s.redraft(w, r, o)
 	case errors.As(err, &invalid): // the deployment's name was taken meanwhile
 		return see(w, r, changeURL(o)+"&taken=1")
+	case errors.Is(err, fulfillment.ErrSubscribed):
+		if o.State != fulfillment.StateDraft {
+			return see(w, r, "/orders/"+o.ID)
+		}
+		return see(w, r, changeURL(o)+"&taken="+takenSubscription)
 	case errors.Is(err, fulfillment.ErrNotPayable):
 		return see(w, r, "/orders/"+o.ID) // paid already, or on its way: its page says so
 	case errors.Is(err, fulfillment.ErrTemplateGone):

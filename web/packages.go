@@ -11,8 +11,7 @@ import (
 	"github.com/metrum-ai/licensing-portal/web/view"
 )
 
-// forSale lists what this portal sells by itself, and what it can quote: exactly the signer's open templates, without
-// subscriptions, which it does not sell yet.
+// forSale lists what this portal sells by itself, and what it can quote: exactly the signer's open templates.
 func (s *server) forSale(b *trust.Bundle) (selfService, quoted []catalog.Template) {
 	for _, t := range b.OnSale(s.now()) {
 		switch {

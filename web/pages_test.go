@@ -146,19 +146,25 @@ func TestPackagesListWhatIsSoldHereAlone(t *testing.T) {
 	t.Parallel()
 	b := open(t).browser()
 	r := b.get("/packages")
-	if n := r.doc().Find(".pkg").Length(); n != 6 {
+	if n := r.doc().Find(".pkg").Length(); n != 8 {
 		t.Errorf("%d packages", n)
-	}
-	if strings.Contains(r.body, "hosted-instance") {
-		t.Error("a subscription is listed")
 	}
 	r.has("main", "Unused volume does not carry over")
 	b.get("/packages/enterprise-annual").has("main", "How to get a quote")
 	pack := b.get("/packages/credit-pack-5m")
 	pack.has(".price", "US$ 250.00")
 	pack.has("aside", "unused volume does not carry over")
-	if r := b.get("/packages/hosted-instance-annual"); r.status != 404 {
-		t.Errorf("a subscription's page: %d", r.status)
+}
+
+func TestASubscriptionIsSoldWithItsPriceItsRhythmAndItsEnd(t *testing.T) {
+	t.Parallel()
+	b := open(t).browser()
+	for sku, want := range map[string][2]string{"hosted-instance-monthly": {"US$ 499.00", "month"}, "hosted-instance-annual": {"US$ 4,990.00", "year"}} {
+		p := b.get("/packages/" + sku)
+		p.has(".price", want[0]+" a "+want[1])
+		p.has(".get", "without tax, each "+want[1]+" until you cancel")
+		p.has("aside", "Stripe charges "+want[0])
+		p.has("aside", "Cancel at any time under Manage billing")
 	}
 }
 

@@ -87,6 +87,8 @@ func (s *server) whyNot(b *trust.Bundle, l fulfillment.License, kind catalog.Iss
 		return "Volume can't be added to an expired license. Renew first; a pack can be added afterwards."
 	case kind == catalog.IssueTopUp:
 		return "This license sells no total volume, so there is nothing to add to."
+	case base.Subscription():
+		return "This license comes from a subscription, which renews by itself: each payment issues the next license. Change or cancel it under Manage billing on the license's page."
 	case base.Evaluation:
 		return "An evaluation does not renew. Buy a package for the same deployment instead."
 	}

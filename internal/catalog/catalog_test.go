@@ -41,7 +41,7 @@ func TestLaunchTemplatesAreValidAndComplete(t *testing.T) {
 		"eval-72h": 0, "pilot-30d": 99900, "credit-pack-5m": 25000, "credit-pack-25m": 100000, "hosted-instance-monthly": 49900,
 		"hosted-instance-annual": 499000, "enterprise-annual": 1500000, "marketplace-seat": 0,
 	}
-	selfService := map[string]bool{"eval-72h": true, "pilot-30d": true, "credit-pack-5m": true, "credit-pack-25m": true}
+	selfService := map[string]bool{"eval-72h": true, "pilot-30d": true, "credit-pack-5m": true, "credit-pack-25m": true, "hosted-instance-monthly": true, "hosted-instance-annual": true}
 	for _, template := range Launch() {
 		if err := template.Check(); err != nil {
 			t.Errorf("%s: %v", template.SKU, err)

@@ -28,6 +28,8 @@ func CanRenew(base license.Payload, baseTemplate, t Template) error {
 		return fmt.Errorf("%w: an evaluation does not renew; buy a package instead", ErrRefused)
 	case t.Evaluation:
 		return fmt.Errorf("%w: an evaluation cannot renew another license", ErrRefused)
+	case t.Subscription(): // whose licenses have no base
+		return fmt.Errorf("%w: a subscription renews by itself; start one for the deployment instead", ErrRefused)
 	}
 	return sameUse(base, t)
 }

@@ -87,8 +87,8 @@ func (t Template) Ref() string { return fmt.Sprintf("%s@%d", t.SKU, t.Version) }
 // LookupKey is the name of the template's price at Stripe; it is never transferred to another price.
 func (t Template) LookupKey() string { return fmt.Sprintf("%s.v%d", t.SKU, t.Version) }
 
-// SelfService reports whether a customer buys the template alone by a one-time checkout (Stripe's payment mode).
-func (t Template) SelfService() bool { return t.Channel == ChannelCheckout && !t.Subscription() }
+// SelfService reports whether a customer buys the template alone at Stripe's checkout, once or by subscription.
+func (t Template) SelfService() bool { return t.Channel == ChannelCheckout }
 
 // Subscription reports whether the template is billed again every interval.
 func (t Template) Subscription() bool { return t.Price.Interval != OneTime }

@@ -19,8 +19,8 @@ const (
 )
 
 // Checkout makes (or finds) the order's open checkout session and answers where to send the browser. The first call freezes
-// the order. Errors: ErrNotFound, ErrNotPayable, ErrTemplateGone, ErrPriceChanged, ErrOpenRenewal, ErrFrozen (the base was
-// replaced or withdrawn meanwhile), *ValidationError (the deployment's name was taken meanwhile), ErrUnavailable.
+// the order. Errors: ErrNotFound, ErrNotPayable, ErrTemplateGone, ErrPriceChanged, ErrOpenRenewal, ErrSubscribed, ErrFrozen (the
+// base was replaced or withdrawn meanwhile), *ValidationError (the deployment's name was taken meanwhile), ErrUnavailable.
 func (s *Orders) Checkout(ctx context.Context, organizationID, orderID string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, stripeWait)
 	defer cancel()

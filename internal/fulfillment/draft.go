@@ -85,7 +85,9 @@ func (d *drafting) fill(ctx context.Context, record *Record, customer Customer) 
 	case catalog.IssueNew:
 		d.environments(&intent, template)
 		d.fingerprints(&intent, template)
-		err = d.deployment(ctx, record, &intent)
+		if err = d.deployment(ctx, record, &intent); err == nil && template.Subscription() {
+			err = d.unsubscribed(ctx, record.ID, intent.DeploymentID)
+		}
 	case catalog.IssueRenewal, catalog.IssueTopUp:
 		err = d.onBase(ctx, record, &intent, template)
 	default:
@@ -98,6 +100,9 @@ func (d *drafting) fill(ctx context.Context, record *Record, customer Customer) 
 		return &ValidationError{d.mistakes}
 	}
 	record.Snapshot = Snapshot{Template: template, Intent: intent, Currency: template.Price.Currency, Total: template.Price.UnitAmount * int64(intent.Quantity)}
+	if template.Subscription() {
+		record.Snapshot.Channel = BySubscription
+	}
 	record.DeploymentID = intent.DeploymentID
 	record.CreatedBy, record.BuyerEmail, record.MailDomain = r.UserID, r.BuyerEmail, mailDomain(r.BuyerEmail)
 	record.State, record.UpdatedAt = StateDraft, d.now
@@ -202,6 +207,15 @@ func (d *drafting) deployment(ctx context.Context, record *Record, intent *catal
 	}
 	record.DeploymentName = name
 	return nil
+}
+
+// unsubscribed refuses a second subscription for a deployment: both would renew, and each be paid for.
+func (d *drafting) unsubscribed(ctx context.Context, orderID, deploymentID string) error {
+	subscribed, err := d.c.Store.Subscribed(ctx, d.request.OrganizationID, deploymentID, orderID)
+	if err == nil && subscribed {
+		d.mistake("deployment_id", "This deployment has a subscription, which renews by itself. Change or cancel that one on its license's page, or take another deployment.")
+	}
+	return err
 }
 
 // onBase takes deployment and digest from the base of a renewal or top-up.

@@ -35,7 +35,9 @@ func TestADraftTellsEveryMistakeAtOnce(t *testing.T) {
 		{"another's deployment", func(r *fulfillment.DraftRequest) { r.DeploymentID = "dep_other" }, "deployment_id"},
 		{"no such package", func(r *fulfillment.DraftRequest) { r.SKU = "everything" }, "sku"},
 		{"a package by quote", func(r *fulfillment.DraftRequest) { r.SKU = "enterprise-annual" }, "sku"},
-		{"a subscription", func(r *fulfillment.DraftRequest) { r.SKU = "hosted-instance-monthly" }, "sku"},
+		{"a renewal by subscription", func(r *fulfillment.DraftRequest) {
+			r.SKU, r.Kind, r.BaseLicenseID = "hosted-instance-monthly", catalog.IssueRenewal, "lic_other"
+		}, "base"},
 		{"another's base", func(r *fulfillment.DraftRequest) { r.Kind, r.BaseLicenseID = catalog.IssueTopUp, "lic_other" }, "base"},
 		{"no kind", func(r *fulfillment.DraftRequest) { r.Kind = "gift" }, "sku"},
 	}

@@ -1,10 +1,8 @@
 package fulfillment
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -139,14 +137,12 @@ func (s *Fulfiller) candidate(ctx context.Context, i Invoice) (string, error) {
 	return s.c.Evaluations.OrderOfObject(ctx, i.ID)
 }
 
-// cycle opens the order of a subscription's further invoice. Its ID follows from the invoice's, so that two at a time make
-// one order. Its subscription must be stored.
+// cycle opens the order of a subscription's further invoice. Its subscription must be stored.
 func (s *Fulfiller) cycle(ctx context.Context, i Invoice) (string, error) {
 	if _, err := s.c.Evaluations.OrderOfObject(ctx, i.SubscriptionID); err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte("cycle " + i.ID))
-	orderID, err := NewID("ord_", i.CreatedAt, bytes.NewReader(sum[:]))
+	orderID, err := cycleOrderID(i)
 	if err != nil {
 		return "", err
 	}

@@ -108,6 +108,7 @@ var (
 	ErrNotPayable       = errors.New("order cannot be paid in its state")
 	ErrTemplateGone     = errors.New("package is not on sale")
 	ErrPriceChanged     = errors.New("price changed since the order was drafted")
+	ErrSubscribed       = errors.New("deployment has a subscription")
 	ErrOpenRenewal      = errors.New("another renewal of this license is open")
 	ErrUnavailable      = errors.New("a part of the portal does not answer") // wrapped; the customer may try again
 	ErrNotInReview      = errors.New("order is not in review")

@@ -1,7 +1,6 @@
 package fulfillment
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,8 +20,10 @@ import (
 type Restored struct {
 	Order          Order // issued, with the snapshot that its evidence and the trust bundle give
 	OwnerID        string
-	DeploymentName string // used where the deployment is not known: the log holds no names
-	Session        Session
+	DeploymentName string   // used where the deployment is not known: the log holds no names
+	Session        *Session // that was paid; nil where an invoice was
+	Invoice        *Invoice
+	StripeCustomer string
 	Event          ReceivedEvent
 	Issuance       Issuance
 }
@@ -120,7 +121,15 @@ func (s *Restorer) restore(ctx context.Context, b *trust.Bundle, ring *license.K
 // read verifies a leaf and reads it: its envelope must verify and must be what its evidence renders to.
 func (s *Restorer) read(bundle *trust.Bundle, ring *license.KeyRing, e signer.Entry) (Restored, error) {
 	object := readObject(e.Event.Body)
-	intent, err := catalog.ParseIntent(object.Metadata)
+	event, err := readEvent(e, object)
+	if err != nil {
+		return Restored{}, err
+	}
+	proof, err := readProof(event)
+	if err != nil {
+		return Restored{}, err
+	}
+	intent, err := catalog.ParseIntent(proof.metadata)
 	if err != nil {
 		return Restored{}, err
 	}
@@ -128,41 +137,43 @@ func (s *Restorer) read(bundle *trust.Bundle, ring *license.KeyRing, e signer.En
 	if !ok {
 		return Restored{}, fmt.Errorf("template %s is not in the trust bundle", intent.Template)
 	}
-	event, err := readEvent(e, object)
+	orderID, err := proof.orderID(intent.OrderID)
 	if err != nil {
 		return Restored{}, err
 	}
-	snapshot := Snapshot{Template: template, Intent: intent, Currency: template.Price.Currency, Total: template.Price.UnitAmount * int64(intent.Quantity)}
+	snapshot := Snapshot{Channel: proof.channel, Template: template, Intent: intent, Currency: template.Price.Currency, Total: template.Price.UnitAmount * int64(intent.Quantity)}
 	payload, base, err := s.verified(ring, e)
 	if err != nil {
 		return Restored{}, err
 	}
-	want, err := renderWith(bundle, snapshot, base, cause{key: intent.OrderID, at: event.Created}, payload.KeyID)
+	want, err := renderWith(bundle, snapshot, base, proof.cause(intent.OrderID, event.Created), payload.KeyID)
 	if err != nil {
 		return Restored{}, err
 	}
-	if payload.LicenseID != e.LicenseID || e.FulfillmentKey != intent.OrderID || !samePayload(payload, want) {
+	if payload.LicenseID != e.LicenseID || e.FulfillmentKey != proof.cause(intent.OrderID, event.Created).key || !samePayload(payload, want) {
 		return Restored{}, errors.New("the license is not what its evidence renders to")
 	}
 	owner, err := NewID("usr_", s.c.Now(), s.c.Random)
 	if err != nil {
 		return Restored{}, err
 	}
-	email := strings.ToLower(cmp.Or(object.CustomerEmail, object.CustomerDetails.Email))
-	if email == "" {
+	if proof.session != nil {
+		proof.session.LookupKey, proof.session.Quantity = template.LookupKey(), int64(intent.Quantity)
+	}
+	if proof.email == "" {
 		return Restored{}, errors.New("the evidence names no buyer")
 	}
 	at := logTime(e)
 	o := Order{
-		ID: intent.OrderID, OrganizationID: intent.CustomerID, DeploymentID: intent.DeploymentID, DeploymentName: intent.DeploymentID,
-		BuyerEmail: email, State: StateIssued, Snapshot: snapshot, LicenseID: payload.LicenseID, Attempt: 1,
-		CreatedAt: time.Unix(object.Created, 0).UTC(), SubmittedAt: time.Unix(object.Created, 0).UTC(), PaidAt: event.Created,
+		ID: orderID, OrganizationID: intent.CustomerID, DeploymentID: intent.DeploymentID, DeploymentName: intent.DeploymentID,
+		BuyerEmail: proof.email, State: StateIssued, Snapshot: snapshot, LicenseID: payload.LicenseID, Attempt: 1,
+		CreatedAt: proof.created, SubmittedAt: proof.created, PaidAt: event.Created,
 		IssuedAt: at, UpdatedAt: at,
 	}
 	return Restored{
 		Order: o, OwnerID: owner, DeploymentName: intent.DeploymentID, Event: event,
-		Session:  restoredSession(object, event, snapshot),
-		Issuance: Issuance{License: newLicense(o, payload, []byte(e.Envelope)), Key: o.ID, EventID: event.ID, At: at},
+		Session: proof.session, Invoice: proof.invoice, StripeCustomer: proof.customer,
+		Issuance: Issuance{License: newLicense(o, payload, []byte(e.Envelope)), Key: e.FulfillmentKey, EventID: event.ID, At: at},
 	}, nil
 }
 
@@ -211,12 +222,12 @@ func readEvent(e signer.Entry, object eventObject) (ReceivedEvent, error) {
 }
 
 // restoredSession is the session as the evidence has it; the portal asks Stripe again where it matters.
-func restoredSession(o eventObject, e ReceivedEvent, snapshot Snapshot) Session {
+func restoredSession(o eventObject, e ReceivedEvent) Session {
 	return Session{
 		ID: o.ID, Livemode: e.Mode == "live", Mode: "payment", Status: "complete", PaymentStatus: o.PaymentStatus,
 		Currency: strings.ToUpper(o.Currency), AmountSubtotal: o.AmountSubtotal, AmountTotal: o.AmountTotal,
-		LookupKey: snapshot.Template.LookupKey(), Quantity: int64(snapshot.Intent.Quantity), ClientReferenceID: o.ClientReferenceID,
-		Metadata: o.Metadata, PaymentIntentID: o.PaymentIntent, StripeCustomer: o.Customer,
+		ClientReferenceID: o.ClientReferenceID,
+		Metadata:          o.Metadata, PaymentIntentID: o.PaymentIntent, StripeCustomer: o.Customer,
 		CreatedAt: time.Unix(o.Created, 0).UTC(), ExpiresAt: time.Unix(o.ExpiresAt, 0).UTC(),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/approval"
+	"github.com/metrum-ai/licensing-portal/internal/catalog"
 	"github.com/metrum-ai/licensing-portal/internal/signer"
 	"github.com/metrum-ai/licensing-portal/internal/trust"
 	"github.com/metrum-ai/licensing-portal/license"
@@ -64,6 +65,9 @@ func (s *Restorer) restoredIssue(b *trust.Bundle, restored RestoredRequest, p li
 		ID: i.OrderID, OrganizationID: i.CustomerID, DeploymentID: i.DeploymentID, DeploymentName: i.DeploymentID, State: StateIssued,
 		Snapshot: Snapshot{Template: template, Intent: i, Currency: template.Price.Currency, Total: template.Price.UnitAmount * int64(i.Quantity)},
 		Attempt:  1, CreatedAt: r.CreatedAt, SubmittedAt: r.CreatedAt, IssuedAt: at, UpdatedAt: at,
+	}
+	if template.Channel == catalog.ChannelInvoice {
+		o.Snapshot.Channel, o.Snapshot.Contract = ByQuote, r.Issue.Contract
 	}
 	var err error
 	if restored.OwnerID, err = NewID("usr_", s.c.Now(), s.c.Random); err != nil {

@@ -79,9 +79,13 @@ type OrderStore interface {
 	// InsertDraft stores a draft, or answers the order that has the same form key already.
 	InsertDraft(ctx context.Context, r Record) (Record, error)
 	UpdateDraft(ctx context.Context, r Record) (Record, error)
-	// Freeze stores a draft's final snapshot and its deployment, and reserves attempt 1. ErrOpenRenewal; ErrNameTaken.
+	// Subscribed reports whether an order other than orderID began, or is being paid to begin, a subscription of the
+	// deployment that has not ended.
+	Subscribed(ctx context.Context, organizationID, deploymentID, orderID string) (bool, error)
+	// Freeze stores a draft's final snapshot and its deployment, and reserves attempt 1. ErrOpenRenewal; ErrNameTaken;
+	// ErrSubscribed.
 	Freeze(ctx context.Context, r Record, at time.Time) (Record, error)
-	// ReserveAttempt counts a further attempt and sets the order awaiting payment. ErrOpenRenewal.
+	// ReserveAttempt counts a further attempt and sets the order awaiting payment. ErrOpenRenewal; ErrSubscribed.
 	ReserveAttempt(ctx context.Context, r Record, at time.Time) (Record, error)
 	AddSession(ctx context.Context, orderID string, s StoredSession, at time.Time) error
 	// CancelByCustomer closes an order that is not paid.

@@ -206,6 +206,9 @@ func (s *Fulfillment) ReserveAttempt(ctx context.Context, r fulfillment.Record, 
 
 // reserve sets a locked order awaiting payment under a new attempt.
 func reserve(ctx context.Context, tx pgx.Tx, orderID, actor string, at time.Time) error {
+	if err := oneSubscription(ctx, tx, orderID); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, `UPDATE orders o SET state = 'awaiting_payment', attempt = attempt + 1, attempt_at = $2, failure = '',
 			attempt_customer = coalesce((SELECT stripe_customer_id FROM organizations g WHERE g.id = o.organization_id), ''),
 			submitted_at = coalesce(submitted_at, $2), updated_at = $2, checked_at = $2, revision = revision + 1

@@ -54,7 +54,7 @@ func restoreOwner(ctx context.Context, tx pgx.Tx, r fulfillment.Restored) (strin
 		return "", err
 	}
 	if _, err := tx.Exec(ctx, `UPDATE organizations SET stripe_customer_id = $2 WHERE id = $1 AND $2 <> '' AND stripe_customer_id IS NULL
-		AND NOT EXISTS (SELECT 1 FROM organizations WHERE stripe_customer_id = $2)`, o.OrganizationID, r.Session.StripeCustomer); err != nil {
+		AND NOT EXISTS (SELECT 1 FROM organizations WHERE stripe_customer_id = $2)`, o.OrganizationID, r.StripeCustomer); err != nil {
 		return "", err
 	}
 	if _, err := tx.Exec(ctx, "INSERT INTO users (id, email, created_at) VALUES ($1, $2, $3) ON CONFLICT (email) DO NOTHING", r.OwnerID, o.BuyerEmail, o.CreatedAt); err != nil {
@@ -75,15 +75,19 @@ func restoreOrder(ctx context.Context, tx pgx.Tx, r fulfillment.Restored, userID
 	if err := restoreDeployment(ctx, tx, r); err != nil {
 		return err
 	}
+	var subscription *string
+	if o.Snapshot.Channel == fulfillment.ByCycle {
+		subscription = &r.Invoice.SubscriptionID
+	}
 	_, err := tx.Exec(ctx, `INSERT INTO orders (id, organization_id, created_by, buyer_email, mail_domain, deployment_id, deployment_name,
 			state, kind, sku, template_ref, evaluation, snapshot, currency, total, base_license_id, form_key, attempt, attempt_at,
-			created_at, submitted_at, paid_at, updated_at, checked_at)
+			created_at, submitted_at, paid_at, updated_at, checked_at, channel, subscription_id)
 		VALUES ($1, $2, $3, $4, split_part($4, '@', 2), $5, (SELECT name FROM deployments WHERE id = $5),
-			'paid', $6, $7, $8, $9, $10, $11, $12, $13, 'restored ' || $1, 1, $14, $14, $14, $15, $16, $16)
+			'paid', $6, $7, $8, $9, $10, $11, $12, $13, 'restored ' || $1, 1, $14, $14, $14, $15, $16, $16, $17, $18)
 		ON CONFLICT (id) DO NOTHING`,
 		o.ID, o.OrganizationID, userID, o.BuyerEmail, o.DeploymentID, o.Snapshot.Intent.Kind, o.Snapshot.Template.SKU, o.Snapshot.Intent.Template,
 		o.Snapshot.Template.OnePerCustomer, o.Snapshot, o.Snapshot.Currency, o.Snapshot.Total, optionalText(o.Snapshot.Intent.BaseID),
-		o.CreatedAt, optionalTime(o.PaidAt), o.UpdatedAt)
+		o.CreatedAt, optionalTime(o.PaidAt), o.UpdatedAt, channelName(o.Snapshot.Channel), subscription)
 	return err
 }
 
@@ -95,20 +99,47 @@ func restoreDeployment(ctx context.Context, tx pgx.Tx, r fulfillment.Restored) e
 }
 
 func restoreEvidence(ctx context.Context, tx pgx.Tx, r fulfillment.Restored) error {
-	c, e := r.Session, r.Event
-	_, err := tx.Exec(ctx, `INSERT INTO checkout_sessions (id, order_id, attempt, url, status, payment_status, payment_intent, facts, created_at, expires_at, fetched_at)
-		SELECT $1, $2, coalesce(max(attempt), 0) + 1, '', $3, $4, $5, $6, $7, $8, $9 FROM checkout_sessions WHERE order_id = $2
-		ON CONFLICT (id) DO NOTHING`,
-		c.ID, r.Order.ID, c.Status, c.PaymentStatus, optionalText(c.PaymentIntentID), c, c.CreatedAt, laterOf(c.ExpiresAt, c.CreatedAt), e.ReceivedAt)
-	if err != nil {
-		return err
+	if r.Session != nil {
+		if err := restoreSession(ctx, tx, r); err != nil {
+			return err
+		}
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO events (mode, id, type, api_version, object_id, payment_status, reference, created, received_at,
+	if r.Invoice != nil {
+		if err := restoreInvoice(ctx, tx, r); err != nil {
+			return err
+		}
+	}
+	e := r.Event
+	_, err := tx.Exec(ctx, `INSERT INTO events (mode, id, type, api_version, object_id, payment_status, reference, created, received_at,
 			body, signature_header, order_id, outcome)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (mode, id) DO NOTHING`,
 		e.Mode, e.ID, e.Type, e.APIVersion, e.ObjectID, e.PaymentStatus, e.Reference, e.Created, e.ReceivedAt,
 		e.Body, e.SignatureHeader, r.Order.ID, e.Outcome)
 	return err
+}
+
+func restoreSession(ctx context.Context, tx pgx.Tx, r fulfillment.Restored) error {
+	c, e := r.Session, r.Event
+	_, err := tx.Exec(ctx, `INSERT INTO checkout_sessions (id, order_id, attempt, url, status, payment_status, payment_intent, facts, created_at, expires_at, fetched_at)
+		SELECT $1, $2, coalesce(max(attempt), 0) + 1, '', $3, $4, $5, $6, $7, $8, $9 FROM checkout_sessions WHERE order_id = $2
+		ON CONFLICT (id) DO NOTHING`,
+		c.ID, r.Order.ID, c.Status, c.PaymentStatus, optionalText(c.PaymentIntentID), c, c.CreatedAt, laterOf(c.ExpiresAt, c.CreatedAt), e.ReceivedAt)
+	return err
+}
+
+// restoreInvoice stores the invoice and its subscription, of which the log tells no more than its ID: Stripe is asked for the
+// rest when the order that began it is looked at. Where that order is not in the log, another of its cycles stands for it.
+func restoreInvoice(ctx context.Context, tx pgx.Tx, r fulfillment.Restored) error {
+	if r.Invoice.SubscriptionID != "" {
+		s := fulfillment.Subscription{ID: r.Invoice.SubscriptionID, StripeCustomer: r.StripeCustomer, CreatedAt: r.Order.CreatedAt}
+		_, err := tx.Exec(ctx, `INSERT INTO subscriptions (id, order_id, status, facts, created_at, fetched_at)
+			VALUES ($1, coalesce((SELECT id FROM orders WHERE id = $2), $3), '', $4, $5, $6)
+			ON CONFLICT DO NOTHING`, s.ID, r.Order.Snapshot.Intent.OrderID, r.Order.ID, s, s.CreatedAt, r.Event.ReceivedAt)
+		if err != nil {
+			return err
+		}
+	}
+	return recordInvoice(ctx, tx, r.Order.ID, *r.Invoice, r.Event.ReceivedAt)
 }
 
 func laterOf(a, b time.Time) time.Time {

@@ -93,7 +93,15 @@ func Price(p catalog.Price) string {
 	if p.ByContract {
 		return "By contract"
 	}
-	return Money(p.UnitAmount, p.Currency)
+	return Money(p.UnitAmount, p.Currency) + every(p.Interval)
+}
+
+// every follows a price: " a month", "" where it is paid once.
+func every(i catalog.Interval) string {
+	if i == catalog.OneTime {
+		return ""
+	}
+	return " a" + nbsp + string(i)
 }
 
 // Number writes 30000000 as "30,000,000".

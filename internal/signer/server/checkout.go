@@ -23,7 +23,7 @@ func (i *Issuer) boughtByCheckout(e *evidence.Event) (purchase, error) {
 	switch {
 	case err != nil:
 		return purchase{}, err
-	case !template.SelfService() || template.Price.ByContract:
+	case !template.SelfService() || template.Subscription() || template.Price.ByContract:
 		return purchase{}, refuse(signer.CodeChannel, "the template is not sold by a one-time checkout")
 	case !template.Open(e.Data.Created):
 		return purchase{}, refuse(signer.CodeTemplateClosed, "the template's version was closed before the session was made")
