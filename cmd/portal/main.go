@@ -40,6 +40,10 @@ const usage = `usage: portal COMMAND
   staff requests [REQ] [-json]
                          list the requests, or show one whole
   staff request-link REQ print a link, good for an hour, where a passkey stands by REQ
+  quote prepare SKU -org CUSTOMER -by NAME …
+                         make a quote for a package that is sold by invoice; see -h
+  quote list [-org CUSTOMER] | show ORDER | cancel ORDER
+                         list quotes, show one with its invoice, or withdraw one that is not accepted
   restore                refill the database from the signer's log
   audit [-json] [-log-key VERIFIER_KEY]
                          compare the signer's log, the database and Stripe; exits with 1 where they differ
@@ -81,6 +85,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	commands := map[string]func(context.Context, []string) error{
 		"serve": p.serve, "worker": p.worker, "migrate": p.migrate, "reconcile": p.reconcile,
 		"catalog": p.catalog, "staff": p.staff, "restore": p.restore, "replay": p.replay, "audit": p.audit,
+		"quote": p.quote,
 	}
 	if args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
 		fmt.Fprint(stdout, usage)

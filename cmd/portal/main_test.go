@@ -237,6 +237,17 @@ func TestTheCommandsWorkOnAFreshPlace(t *testing.T) {
 	if out := p.mustRun("staff", "review"); !strings.Contains(out, "no order is in review") {
 		t.Errorf("staff review: %s", out)
 	}
+	if out := p.mustRun("quote", "list"); !strings.Contains(out, "there are no quotes") {
+		t.Errorf("quote list: %s", out)
+	}
+	if _, err := p.run("quote", "prepare", "enterprise-annual", "-org", "cust_none", "-by", "Ada"); err == nil || !strings.Contains(err.Error(), "no such customer") {
+		t.Errorf("a quote for nobody: %v", err)
+	}
+	for _, wrong := range [][]string{{"quote"}, {"quote", "sell"}, {"quote", "show"}, {"quote", "prepare", "-org", "cust_1"}, {"quote", "prepare", "marketplace-seat", "-amount", "1.005"}} {
+		if _, err := p.run(wrong...); !errors.Is(err, errUsage) {
+			t.Errorf("%v: %v", wrong, err)
+		}
+	}
 	worker, serve := p.start("worker"), p.start("serve")
 	url := "http://" + p.env["PORTAL_LISTEN"]
 	var status int

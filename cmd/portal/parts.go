@@ -145,6 +145,17 @@ func (a *parts) mailer() (*mail.Sender, error) {
 	})
 }
 
+func (a *parts) orders(watcher fulfillment.Watcher) (*fulfillment.Orders, error) {
+	return fulfillment.NewOrders(fulfillment.OrdersConfig{
+		Store: a.store, Licenses: a.store, Catalog: a.catalog, Stripe: a.stripe, Watcher: watcher, PublicURL: a.config.PublicURL,
+		Now: time.Now, Random: rand.Reader, Log: a.log,
+	})
+}
+
+func (a *parts) quotes(orders *fulfillment.Orders) (*fulfillment.Quotes, error) {
+	return fulfillment.NewQuotes(fulfillment.QuotesConfig{Orders: orders, Store: a.store, List: a.store, Stripe: a.stripe})
+}
+
 func (a *parts) fulfiller(m fulfillment.Mailer) (*fulfillment.Fulfiller, error) {
 	return fulfillment.NewFulfiller(fulfillment.FulfillerConfig{
 		Evaluations: a.store, Issuances: a.store, Mails: a.store, Reconciles: a.store, Stripe: a.stripe, Invoices: a.stripe, Signer: a.signer,
@@ -158,9 +169,9 @@ func (a *parts) enrollment() (*passkey.Enrollment, error) {
 	})
 }
 
-func (a *parts) revoker(stripe fulfillment.TakenStripe, m fulfillment.StandingMailer) (*fulfillment.Revoker, error) {
+func (a *parts) revoker(m fulfillment.StandingMailer) (*fulfillment.Revoker, error) {
 	return fulfillment.NewRevoker(fulfillment.RevokerConfig{
-		Store: a.store, Taken: a.store, Mails: a.store, Stripe: stripe, Signer: a.signer, Catalog: a.catalog, Mailer: m, Now: time.Now, Log: a.log,
+		Store: a.store, Mails: a.store, Signer: a.signer, Catalog: a.catalog, Mailer: m, Now: time.Now, Log: a.log,
 	})
 }
 

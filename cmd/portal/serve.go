@@ -91,10 +91,7 @@ func (a *parts) handler(ctx context.Context, watcher *postgres.Watcher) (http.Ha
 	if err != nil {
 		return nil, err
 	}
-	orders, err := fulfillment.NewOrders(fulfillment.OrdersConfig{
-		Store: a.store, Licenses: a.store, Catalog: a.catalog, Stripe: a.stripe, Watcher: watcher, PublicURL: a.config.PublicURL,
-		Now: time.Now, Random: rand.Reader, Log: a.log,
-	})
+	orders, err := a.orders(watcher)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +174,7 @@ func (a *parts) runner() (*jobs.Runner, *fulfillment.Fulfiller, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	revoker, err := a.revoker(a.stripe, mailer)
+	revoker, err := a.revoker(mailer)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -186,7 +183,7 @@ func (a *parts) runner() (*jobs.Runner, *fulfillment.Fulfiller, error) {
 		return nil, nil, err
 	}
 	runner, err := jobs.NewRunner(jobs.Config{
-		Pool: a.pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, Revoker: revoker, Executor: executor, SignIns: accounts, Sender: mailer,
+		Pool: a.pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, Revoker: revoker, Executor: executor, BillMails: fulfillment.NewBillMails(a.store, mailer, time.Now), SignIns: accounts, Sender: mailer,
 		Tidier: housekeeping{postgres.NewSessions(a.pool, time.Now), postgres.NewAccounts(a.pool, a.queue), postgres.NewRateLimits(a.pool), time.Now},
 		Poll:   a.config.JobPollInterval, Workers: a.config.JobConcurrency, Reconcile: a.config.ReconcileInterval, Log: a.log,
 	})

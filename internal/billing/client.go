@@ -66,7 +66,6 @@ type Client struct {
 	portalConfigurations portalconfiguration.Client
 	portalSessions       portalsession.Client
 
-	taken
 	log *slog.Logger
 }
 
@@ -107,7 +106,7 @@ func New(c Config) (*Client, error) {
 		files = stripe.GetBackendWithConfig(stripe.UploadsBackend, &settings)
 	}
 	return &Client{
-		backend: backends.API, key: c.Key, log: c.Logger, taken: newTaken(backends.API, c.Key),
+		backend: backends.API, key: c.Key, log: c.Logger,
 		sessions:  session.Client{B: backends.API, Key: c.Key},
 		prices:    price.Client{B: backends.API, Key: c.Key},
 		products:  product.Client{B: backends.API, Key: c.Key},

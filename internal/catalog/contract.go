@@ -122,3 +122,13 @@ func clone(p license.Payload) license.Payload {
 	d.AllowedInstanceFingerprints = slices.Clone(d.AllowedInstanceFingerprints)
 	return p
 }
+
+// OrderContract puts a contract's lists, with more limits, into the order that Check wants. A name that is no limit's stays
+// for Check to refuse.
+func OrderContract(c Contract, limits []Limit) Contract {
+	names := LimitNames()
+	c.Limits = slices.Concat(c.Limits, limits)
+	slices.SortStableFunc(c.Limits, func(a, b Limit) int { return slices.Index(names, a.Name) - slices.Index(names, b.Name) })
+	c.AddFeatures = slices.Sorted(slices.Values(c.AddFeatures))
+	return c
+}

@@ -41,6 +41,9 @@ func (s *Orders) Checkout(ctx context.Context, organizationID, orderID string) (
 }
 
 func (s *Orders) checkout(ctx context.Context, r Record) (string, error) {
+	if r.Snapshot.Channel == ByQuote { // which is paid by its invoice
+		return "", ErrNotPayable
+	}
 	var err error
 	switch r.State {
 	case StateDraft:
@@ -176,6 +179,9 @@ func (s *Orders) cancel(ctx context.Context, organizationID, orderID string) err
 	r, err := s.c.Store.Record(ctx, organizationID, orderID)
 	if err != nil {
 		return err
+	}
+	if r.Snapshot.Channel == ByQuote { // which is declined, or its invoice voided by staff
+		return ErrNotPayable
 	}
 	switch r.State {
 	case StateCanceled:

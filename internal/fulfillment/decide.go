@@ -302,3 +302,15 @@ func Money(minor int64, code string) string {
 	}
 	return amount.RoundTo(digits, currency.RoundHalfUp).Number() + " " + code
 }
+
+// ParseMoney reads an amount such as "15000.00" as minor units of a currency; "" takes USD.
+func ParseMoney(text, code string) (int64, error) {
+	amount, err := currency.NewAmount(text, cmp.Or(code, "USD"))
+	if err != nil {
+		return 0, err
+	}
+	if !amount.Equal(amount.Round()) {
+		return 0, fmt.Errorf("%s is finer than the currency's smallest unit", text)
+	}
+	return amount.Int64()
+}

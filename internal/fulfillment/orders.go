@@ -59,15 +59,7 @@ func (s *Orders) Preview(ctx context.Context, o Order) (License, error) {
 	if o.LicenseID != "" {
 		return s.c.Licenses.License(ctx, o.OrganizationID, o.LicenseID)
 	}
-	bundle, err := s.c.Catalog.Bundle(ctx)
-	if err != nil {
-		return License{}, err
-	}
-	base, err := s.base(ctx, o.OrganizationID, o.Snapshot.Intent)
-	if err != nil {
-		return License{}, err
-	}
-	payload, err := render(bundle, o.Snapshot, base, s.c.Now())
+	payload, _, err := s.reach(ctx, o)
 	if err != nil {
 		return License{}, err
 	}
@@ -90,13 +82,28 @@ func (s *Orders) base(ctx context.Context, organizationID string, i catalog.Inte
 	return &l.Payload, nil
 }
 
-// render renders what a snapshot issues at a time, with the key that would sign then.
-func render(bundle *trust.Bundle, snapshot Snapshot, base *license.Payload, at time.Time) (license.Payload, error) {
-	key, ok := bundle.SigningKey("license", at, at)
-	if !ok {
-		return license.Payload{}, fmt.Errorf("%w: no key signs now", ErrUnavailable)
+// reach renders what an order would issue now, with the key that would sign then, and how far a contract goes beyond its
+// template.
+func (s *Orders) reach(ctx context.Context, o Order) (license.Payload, catalog.Reach, error) {
+	bundle, err := s.c.Catalog.Bundle(ctx)
+	if err != nil {
+		return license.Payload{}, 0, err
 	}
-	return renderWith(bundle, snapshot, base, cause{key: snapshot.Intent.OrderID, at: at}, key.ID)
+	base, err := s.base(ctx, o.OrganizationID, o.Snapshot.Intent)
+	if err != nil {
+		return license.Payload{}, 0, err
+	}
+	now := s.c.Now()
+	key, ok := bundle.SigningKey("license", now, now)
+	if !ok {
+		return license.Payload{}, 0, fmt.Errorf("%w: no key signs now", ErrUnavailable)
+	}
+	source := sourceOf(bundle, o.Snapshot, base, cause{key: o.Snapshot.Intent.OrderID, at: now}, key.ID)
+	if o.Snapshot.Channel == ByQuote {
+		return catalog.RenderContract(source, o.Snapshot.Contract, bundle.Bounds)
+	}
+	payload, err := catalog.Render(source)
+	return payload, 0, err
 }
 
 // cause is what a license owes its ID and its times to.
@@ -107,6 +114,10 @@ type cause struct {
 }
 
 func renderWith(bundle *trust.Bundle, snapshot Snapshot, base *license.Payload, c cause, keyID string) (license.Payload, error) {
+	return catalog.Render(sourceOf(bundle, snapshot, base, c, keyID))
+}
+
+func sourceOf(bundle *trust.Bundle, snapshot Snapshot, base *license.Payload, c cause, keyID string) catalog.Source {
 	source := catalog.Source{
 		Intent: snapshot.Intent, Template: snapshot.Template, Base: base,
 		FulfillmentKey: c.key, IssuedAt: c.at, PeriodEnd: c.periodEnd, KeyID: keyID,
@@ -116,5 +127,5 @@ func renderWith(bundle *trust.Bundle, snapshot Snapshot, base *license.Payload, 
 			source.BaseTemplate = &t
 		}
 	}
-	return catalog.Render(source)
+	return source
 }

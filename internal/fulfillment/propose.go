@@ -38,6 +38,10 @@ func (s *Requests) fillIssue(ctx context.Context, i *approval.Issue) error {
 		return err
 	}
 	i.Intent = record.Snapshot.Intent
+	if i.Contract.Empty() { // what the quote agreed, unless something else is asked for
+		i.Contract = record.Snapshot.Contract
+		i.Contract.Limits, i.Contract.AddFeatures = slices.Clone(i.Contract.Limits), slices.Clone(i.Contract.AddFeatures)
+	}
 	slices.Sort(i.Contract.AddFeatures)
 	sortLimits(i.Contract.Limits, func(l catalog.Limit) string { return l.Name })
 	return nil

@@ -68,6 +68,7 @@ type world struct {
 	mails []fulfillment.ReadyMail
 	moved []fulfillment.ReplacementMail
 	told  []fulfillment.StandingMail
+	bills []string // "quote ORDER" and "invoice NUMBER"
 
 	logged lockedBuffer // of the revokers that revokerWith made
 
@@ -87,6 +88,7 @@ type portal struct {
 	restorer  *fulfillment.Restorer
 	requests  *fulfillment.Requests
 	executor  *fulfillment.Executor
+	quotes    *fulfillment.Quotes
 }
 
 func newWorld(t *testing.T) *world {
@@ -252,8 +254,10 @@ func (w *world) openPortal() {
 	})
 	w.must(err)
 	p.revoker, err = fulfillment.NewRevoker(fulfillment.RevokerConfig{
-		Store: p.store, Taken: p.store, Mails: p.store, Stripe: w.stripe, Signer: w.signer, Catalog: bundles, Mailer: w, Now: time.Now, Log: w.log,
+		Store: p.store, Mails: p.store, Signer: w.signer, Catalog: bundles, Mailer: w, Now: time.Now, Log: w.log,
 	})
+	w.must(err)
+	p.quotes, err = fulfillment.NewQuotes(fulfillment.QuotesConfig{Orders: p.orders, Store: p.store, List: p.store, Stripe: w.stripe})
 	w.must(err)
 	p.review = fulfillment.NewReview(p.store, time.Now)
 	p.restorer, err = fulfillment.NewRestorer(fulfillment.RestorerConfig{
@@ -321,7 +325,7 @@ func (w *world) workPolling(poll time.Duration) *jobs.Runner {
 func (w *world) workWith(poll time.Duration, revoker jobs.Revoker) *jobs.Runner {
 	w.t.Helper()
 	runner, err := jobs.NewRunner(jobs.Config{
-		Pool: w.pool, Schema: postgres.JobSchema, Fulfiller: w.fulfiller, Revoker: revoker, Executor: w.executor, SignIns: noSignIns{}, Sender: noSignIns{}, Tidier: noSignIns{},
+		Pool: w.pool, Schema: postgres.JobSchema, Fulfiller: w.fulfiller, Revoker: revoker, Executor: w.executor, BillMails: fulfillment.NewBillMails(w.store, w, time.Now), SignIns: noSignIns{}, Sender: noSignIns{}, Tidier: noSignIns{},
 		Poll: poll, Workers: 4, Reconcile: time.Hour, Log: w.log,
 	})
 	w.must(err)

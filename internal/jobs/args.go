@@ -90,6 +90,22 @@ type ReplacementMailArgs struct {
 // Kind implements river.JobArgs.
 func (ReplacementMailArgs) Kind() string { return "replacement_mail" }
 
+// QuoteMailArgs tells a buyer that the quote of an order is ready.
+type QuoteMailArgs struct {
+	OrderID string `json:"order_id"`
+}
+
+// Kind implements river.JobArgs.
+func (QuoteMailArgs) Kind() string { return "quote_mail" }
+
+// InvoiceMailArgs tells a buyer that an invoice is due.
+type InvoiceMailArgs struct {
+	InvoiceID string `json:"invoice_id"`
+}
+
+// Kind implements river.JobArgs.
+func (InvoiceMailArgs) Kind() string { return "invoice_mail" }
+
 // SignInMailArgs mails the link and code of a sign-in.
 type SignInMailArgs struct {
 	SignInID string `json:"sign_in_id"`

@@ -100,6 +100,16 @@ func (i *Inserter) EnqueueReplacementMail(ctx context.Context, tx pgx.Tx, licens
 	return insert(ctx, i.loud, tx, ReplacementMailArgs{LicenseID: licenseID, UserID: userID})
 }
 
+// EnqueueQuoteMail tells the buyer that the quote of an order is ready.
+func (i *Inserter) EnqueueQuoteMail(ctx context.Context, tx pgx.Tx, orderID string) error {
+	return insert(ctx, i.loud, tx, QuoteMailArgs{OrderID: orderID})
+}
+
+// EnqueueInvoiceMail tells the buyer that an invoice is due.
+func (i *Inserter) EnqueueInvoiceMail(ctx context.Context, tx pgx.Tx, invoiceID string) error {
+	return insert(ctx, i.loud, tx, InvoiceMailArgs{InvoiceID: invoiceID})
+}
+
 // EnqueueSignInMail mails the link and code of a sign-in.
 func (i *Inserter) EnqueueSignInMail(ctx context.Context, tx pgx.Tx, signInID string) error {
 	return insert(ctx, i.loud, tx, SignInMailArgs{SignInID: signInID})

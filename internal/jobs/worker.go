@@ -38,6 +38,12 @@ type Executor interface {
 	SendReplacementMail(ctx context.Context, licenseID, userID string) error
 }
 
+// BillMails tells buyers of quotes and invoices.
+type BillMails interface {
+	SendQuoteMail(ctx context.Context, orderID string) error
+	SendInvoiceMail(ctx context.Context, invoiceID string) error
+}
+
 // Tidier forgets what is of no more use: expired sessions, old counts of attempts.
 type Tidier interface {
 	Tidy(ctx context.Context) error
@@ -61,6 +67,7 @@ type Config struct {
 	Fulfiller Fulfiller
 	Revoker   Revoker
 	Executor  Executor
+	BillMails BillMails
 	SignIns   SignIns
 	Sender    SignInSender
 	Tidier    Tidier
@@ -75,8 +82,8 @@ type Runner struct{ client *river.Client[pgx.Tx] }
 
 // NewRunner returns a runner that has not started, or says what is missing.
 func NewRunner(c Config) (*Runner, error) {
-	if c.Pool == nil || c.Schema == "" || c.Fulfiller == nil || c.Revoker == nil || c.Executor == nil || c.SignIns == nil || c.Sender == nil || c.Tidier == nil || c.Log == nil {
-		return nil, errors.New("jobs: a pool, schema, fulfiller, revoker, executor, sign-ins, sender, tidier and log are needed")
+	if c.Pool == nil || c.Schema == "" || c.Fulfiller == nil || c.Revoker == nil || c.Executor == nil || c.BillMails == nil || c.SignIns == nil || c.Sender == nil || c.Tidier == nil || c.Log == nil {
+		return nil, errors.New("jobs: a pool, schema, fulfiller, revoker, executor, bill mails, sign-ins, sender, tidier and log are needed")
 	}
 	if c.Poll == 0 {
 		c.Poll = DefaultPoll
@@ -149,6 +156,12 @@ func workers(c Config) *river.Workers {
 	}))
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[ReplacementMailArgs]) error {
 		return undeliverable(outcome(c.Executor.SendReplacementMail(ctx, j.Args.LicenseID, j.Args.UserID)))
+	}))
+	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[QuoteMailArgs]) error {
+		return undeliverable(outcome(c.BillMails.SendQuoteMail(ctx, j.Args.OrderID)))
+	}))
+	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[InvoiceMailArgs]) error {
+		return undeliverable(outcome(c.BillMails.SendInvoiceMail(ctx, j.Args.InvoiceID)))
 	}))
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[SignInMailArgs]) error {
 		return sendSignIn(ctx, c.SignIns, c.Sender, j.Args.SignInID)

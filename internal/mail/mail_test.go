@@ -68,7 +68,13 @@ func TestMailsLookAsAgreed(t *testing.T) {
 	t.Parallel()
 	s := newSender(t, "smtp://localhost", 0)
 	for name, m := range map[string]message{
-		"sign-in": s.signIn(signInMail()), "ready": s.ready(readyMail()), "revoked": s.standing(standingMail("revoked", "refunded")),
+		"sign-in": s.signIn(signInMail()), "ready": s.ready(readyMail()), "quote": s.quote(fulfillment.QuoteMail{
+			To: "erin@lumen.example", OrderID: "ord_01jdfx7m", PackageName: "Enterprise, annual", DeploymentName: "Berlin <b>&</b>\r\nBcc: x@y.example",
+			Total: 15_000_00, Currency: "USD", ExpiresAt: time.Date(2026, 12, 20, 9, 0, 0, 0, time.UTC),
+		}), "invoice": s.invoice(fulfillment.InvoiceMail{
+			To: "erin@lumen.example", OrderID: "ord_01jdfx7m", InvoiceID: "in_1", Number: "ABC-0001\r\nBcc: x@y.example", PackageName: "Enterprise, annual",
+			Due: 17_850_00, Currency: "USD", DueAt: time.Date(2026, 12, 24, 9, 0, 0, 0, time.UTC),
+		}), "revoked": s.standing(standingMail("revoked", "refunded")),
 		"suspended": s.standing(standingMail("suspended", "payment-disputed")), "reinstated": s.standing(standingMail("reinstated", "")),
 		"corrected": s.replacement(replacementMail(approval.ReasonCorrection, time.Date(2026, 12, 3, 9, 0, 0, 0, time.UTC))),
 		"rotated":   s.replacement(replacementMail(approval.ReasonKeyRotation, time.Time{})),

@@ -27,6 +27,10 @@ type Queue interface {
 	EnqueueRotate(ctx context.Context, tx pgx.Tx, requestID string, licenseIDs []string) error
 	// EnqueueReplacementMail tells a member that another license is ready.
 	EnqueueReplacementMail(ctx context.Context, tx pgx.Tx, licenseID, userID string) error
+	// EnqueueQuoteMail tells the buyer that the quote of an order is ready.
+	EnqueueQuoteMail(ctx context.Context, tx pgx.Tx, orderID string) error
+	// EnqueueInvoiceMail tells the buyer that an invoice is due.
+	EnqueueInvoiceMail(ctx context.Context, tx pgx.Tx, invoiceID string) error
 	// EnqueueSignInMail sends the mail of a sign-in; the job carries its ID only.
 	EnqueueSignInMail(ctx context.Context, tx pgx.Tx, signInID string) error
 }
