@@ -31,7 +31,7 @@ func (s *shop) work(ctx context.Context, l *lab) error {
 		return err
 	}
 	revoker, err := fulfillment.NewRevoker(fulfillment.RevokerConfig{
-		Store: store, Mails: store, Signer: s.signer, Catalog: fulfillment.NewCatalog(s.signer, time.Now), Mailer: nowhere{}, Now: time.Now, Log: l.log,
+		Store: store, Taken: store, Mails: store, Stripe: s.stripe, Signer: s.signer, Catalog: fulfillment.NewCatalog(s.signer, time.Now), Mailer: nowhere{}, Now: time.Now, Log: l.log,
 	})
 	if err != nil {
 		return err

@@ -123,7 +123,8 @@ func (s *stack) putPortalFiles() error {
 	return err
 }
 
-func (s *stack) licensePath() string { return s.place.RouterFile("license.json") }
+func (s *stack) licensePath() string     { return s.place.RouterFile("license.json") }
+func (s *stack) revocationsPath() string { return s.place.RouterFile("revocations.json") }
 
 // routerChild is the example router. It starts without a license.
 func (s *stack) routerChild() (supervise.Child, error) {
@@ -139,11 +140,24 @@ func (s *stack) routerChild() (supervise.Child, error) {
 		Name: "router", Path: s.programs["router"], As: s.place.App, Env: baseEnv(),
 		Args: []string{
 			"-license", s.licensePath(), "-keys", s.vendor.KeyRing, "-listen", s.o.address(1),
+			"-revocations", s.revocationsPath(),
 			"-fingerprint", fingerprint, "-recheck-interval", "2s", "-stop-timeout", "3s",
 			"-admin-user", routerAdmin, "-admin-password-file", password, "-token-file", token,
 		},
 		Ready: supervise.HTTP(s.o.routerURL() + "/"),
 	}, nil
+}
+
+// sidecarChild fetches the portal's revocation bundle to where the router
+// reads it, as the router's user. A portal that is not up yet is asked again.
+func (s *stack) sidecarChild() supervise.Child {
+	return supervise.Child{
+		Name: "revocations", Path: s.programs["licensectl"], As: s.place.App, Env: baseEnv(),
+		Args: []string{
+			"revocations", "-keys", s.vendor.KeyRing, "-watch", "2s",
+			s.o.portalURL() + "/revocations.json", "-to", s.revocationsPath(),
+		},
+	}
 }
 
 // baseEnv keeps the caller's environment, and what is secret in it, from the

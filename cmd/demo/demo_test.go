@@ -59,7 +59,7 @@ func programs(t *testing.T) string {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"portal", "signer", "router"} {
+	for _, name := range []string{"portal", "signer", "router", "licensectl"} {
 		if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +169,7 @@ func alive(pid int) bool {
 	return err == nil && !strings.Contains(string(state), ") Z ")
 }
 
-var children = []string{"signer", "portal", "worker", "router"}
+var children = []string{"signer", "portal", "worker", "router", "revocations"}
 
 func TestADemoRunsSurvivesAndGoesOn(t *testing.T) {
 	t.Parallel()

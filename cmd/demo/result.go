@@ -96,12 +96,15 @@ What to do next
        %s install license.json -keys %s -to %s
   5. See the router turn ready within 2 seconds:
        curl -i %s/readyz
+  6. Give the money back: open the payment at %s and press Refund.
+     The order and the license turn to revoked by themselves, and so does the router within
+     seconds: a licensectl beside it fetches the portal's new revocation bundle.
 
   Every address, path and throw-away secret is in %s, the logs in %s.
   Ctrl-C stops everything; the next start goes on from there.
 `, r.PortalURL, r.RouterURL, r.StripeURL, r.MailURL, s.isolation(), r.PortalURL, r.MailURL, fingerprint,
 		nearby(filepath.Join(s.o.programs, "licensectl")), r.KeysFile, r.RouterLicensePath,
-		r.RouterURL, nearby(filepath.Join(s.o.dir, resultFile)), nearby(r.LogDir))
+		r.RouterURL, r.StripeURL, nearby(filepath.Join(s.o.dir, resultFile)), nearby(r.LogDir))
 }
 
 // isolation says plainly how far the signer is kept from the portal.

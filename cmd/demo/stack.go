@@ -172,7 +172,7 @@ func (s *stack) takePorts() (stripe, mail []net.Listener, err error) {
 
 // prepare makes what the parts need before any of them runs.
 func (s *stack) prepare(ctx context.Context) (err error) {
-	if s.programs, err = s.place.Programs(s.o.programs, "portal", "signer", "router"); err != nil {
+	if s.programs, err = s.place.Programs(s.o.programs, "portal", "signer", "router", "licensectl"); err != nil {
 		return err
 	}
 	s.sup, err = supervise.New(supervise.Config{
@@ -294,6 +294,7 @@ func (s *stack) startPortal(ctx context.Context) error {
 	group.Go(func() error { return s.sup.Start(ctx, web) })
 	group.Go(func() error { return s.sup.Start(ctx, worker) })
 	group.Go(func() error { return s.sup.Start(ctx, router) })
+	group.Go(func() error { return s.sup.Start(ctx, s.sidecarChild()) })
 	return group.Wait()
 }
 

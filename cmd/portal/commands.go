@@ -31,6 +31,19 @@ func (noMail) SendStanding(context.Context, fulfillment.StandingMail) error { re
 
 var errNoMail = errors.New("this command sends no mail")
 
+// noStripe stands where a command looks at no payment.
+type noStripe struct{}
+
+func (noStripe) FetchTaken(context.Context, string, string) (fulfillment.Taken, error) {
+	return fulfillment.Taken{}, errNoStripe
+}
+func (noStripe) EachEvent(context.Context, time.Time, func([]fulfillment.EventRef) error) error {
+	return errNoStripe
+}
+func (noStripe) RetryEvent(context.Context, string) error { return errNoStripe }
+
+var errNoStripe = errors.New("this command does not ask Stripe")
+
 func (p program) reconcile(ctx context.Context, args []string) error {
 	if err := noArguments(args); err != nil {
 		return err
@@ -68,7 +81,7 @@ func (p program) restore(ctx context.Context, args []string) error {
 		return err
 	}
 	defer a.Close()
-	revoker, err := a.revoker(noMail{})
+	revoker, err := a.revoker(noStripe{}, noMail{})
 	if err != nil {
 		return err
 	}

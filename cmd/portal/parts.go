@@ -169,9 +169,9 @@ func (a *parts) enrollment() (*passkey.Enrollment, error) {
 	})
 }
 
-func (a *parts) revoker(m fulfillment.StandingMailer) (*fulfillment.Revoker, error) {
+func (a *parts) revoker(stripe fulfillment.TakenStripe, m fulfillment.StandingMailer) (*fulfillment.Revoker, error) {
 	return fulfillment.NewRevoker(fulfillment.RevokerConfig{
-		Store: a.store, Mails: a.store, Signer: a.signer, Catalog: a.catalog, Mailer: m, Now: time.Now, Log: a.log,
+		Store: a.store, Taken: a.store, Mails: a.store, Stripe: stripe, Signer: a.signer, Catalog: a.catalog, Mailer: m, Now: time.Now, Log: a.log,
 	})
 }
 

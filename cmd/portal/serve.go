@@ -174,7 +174,7 @@ func (a *parts) runner() (*jobs.Runner, *fulfillment.Fulfiller, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	revoker, err := a.revoker(mailer)
+	revoker, err := a.revoker(a.stripe, mailer)
 	if err != nil {
 		return nil, nil, err
 	}

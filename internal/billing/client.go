@@ -66,6 +66,7 @@ type Client struct {
 	portalConfigurations portalconfiguration.Client
 	portalSessions       portalsession.Client
 
+	taken
 	log *slog.Logger
 }
 
@@ -106,7 +107,7 @@ func New(c Config) (*Client, error) {
 		files = stripe.GetBackendWithConfig(stripe.UploadsBackend, &settings)
 	}
 	return &Client{
-		backend: backends.API, key: c.Key, log: c.Logger,
+		backend: backends.API, key: c.Key, log: c.Logger, taken: newTaken(backends.API, c.Key),
 		sessions:  session.Client{B: backends.API, Key: c.Key},
 		prices:    price.Client{B: backends.API, Key: c.Key},
 		products:  product.Client{B: backends.API, Key: c.Key},

@@ -26,10 +26,10 @@ func (c *Client) eachCharge(ctx context.Context, visit func([]fulfillment.Paymen
 	p := &stripe.ChargeListParams{}
 	p.Context, p.Limit = ctx, stripe.Int64(pageSize)
 	p.AddExpand("data.invoice")
-	pages := paged{visit: visit}
+	pages := paged[fulfillment.Payment]{visit: visit}
 	for list := c.charges.List(p); ; {
 		if !list.Next() {
-			return c.ended(ctx, "list charges", list.Err(), &pages)
+			return listed(ctx, c, "list charges", list.Err(), &pages)
 		}
 		charge := list.Charge()
 		if !charge.Paid || charge.Status != stripe.ChargeStatusSucceeded {
@@ -66,10 +66,10 @@ func (c *Client) eachFreeSession(ctx context.Context, visit func([]fulfillment.P
 	p := &stripe.CheckoutSessionListParams{}
 	p.Context, p.Limit = ctx, stripe.Int64(pageSize)
 	p.Status = stripe.String(string(stripe.CheckoutSessionStatusComplete))
-	pages := paged{visit: visit}
+	pages := paged[fulfillment.Payment]{visit: visit}
 	for list := c.sessions.List(p); ; {
 		if !list.Next() {
-			return c.ended(ctx, "list checkout sessions", list.Err(), &pages)
+			return listed(ctx, c, "list checkout sessions", list.Err(), &pages)
 		}
 		s := list.CheckoutSession()
 		if s.Mode != stripe.CheckoutSessionModePayment || s.Status != stripe.CheckoutSessionStatusComplete ||
@@ -85,10 +85,10 @@ func (c *Client) eachFreeSession(ctx context.Context, visit func([]fulfillment.P
 func (c *Client) eachLostDispute(ctx context.Context, visit func([]fulfillment.Payment) error) error {
 	p := &stripe.DisputeListParams{}
 	p.Context, p.Limit = ctx, stripe.Int64(pageSize)
-	pages := paged{visit: visit}
+	pages := paged[fulfillment.Payment]{visit: visit}
 	for list := c.disputes.List(p); ; {
 		if !list.Next() {
-			return c.ended(ctx, "list disputes", list.Err(), &pages)
+			return listed(ctx, c, "list disputes", list.Err(), &pages)
 		}
 		d := list.Dispute()
 		if d.Status != stripe.DisputeStatusLost || d.PaymentIntent == nil {
@@ -100,21 +100,21 @@ func (c *Client) eachLostDispute(ctx context.Context, visit func([]fulfillment.P
 	}
 }
 
-// paged hands payments over in pages, so that none is kept.
-type paged struct {
-	visit func([]fulfillment.Payment) error
-	page  []fulfillment.Payment
+// paged hands what is listed over in pages, so that none is kept.
+type paged[T any] struct {
+	visit func([]T) error
+	page  []T
 }
 
-func (p *paged) add(payment fulfillment.Payment) error {
-	p.page = append(p.page, payment)
+func (p *paged[T]) add(item T) error {
+	p.page = append(p.page, item)
 	if len(p.page) < pageSize {
 		return nil
 	}
 	return p.flush()
 }
 
-func (p *paged) flush() error {
+func (p *paged[T]) flush() error {
 	if len(p.page) == 0 {
 		return nil
 	}
@@ -123,8 +123,8 @@ func (p *paged) flush() error {
 	return p.visit(page)
 }
 
-// ended hands over the last page, unless the list broke off.
-func (c *Client) ended(ctx context.Context, op string, err error, last *paged) error {
+// listed hands over the last page, unless the list broke off.
+func listed[T any](ctx context.Context, c *Client, op string, err error, last *paged[T]) error {
 	if err != nil {
 		return c.fail(ctx, op, err)
 	}

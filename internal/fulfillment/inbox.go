@@ -135,16 +135,8 @@ func handled(eventType string) bool {
 	return takesBack(eventType)
 }
 
-// takesBack reports whether events of this type may take a payment back. They are about a charge, and no other events that
-// are handled are.
-func takesBack(eventType string) bool {
-	switch eventType {
-	case "charge.refunded", "charge.dispute.created", "charge.dispute.updated", "charge.dispute.funds_withdrawn",
-		"charge.dispute.funds_reinstated", "charge.dispute.closed":
-		return true
-	}
-	return false
-}
+// takesBack reports whether events of this type are about money taken back, or warn of it, and not about an order.
+func takesBack(eventType string) bool { return takenObjects[eventType] != "" }
 
 // eventObject is what the portal reads of an event's checkout session, charge or dispute. It decides nothing by it: the
 // signer reads the evidence for itself, and the portal asks Stripe.

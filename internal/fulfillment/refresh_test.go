@@ -20,7 +20,7 @@ import (
 func (w *world) revokerWith(s fulfillment.RevokingSigner, now func() time.Time) *fulfillment.Revoker {
 	w.t.Helper()
 	r, err := fulfillment.NewRevoker(fulfillment.RevokerConfig{
-		Store: w.store, Mails: w.store, Signer: s, Catalog: fulfillment.NewCatalog(w.signer, time.Now), Mailer: w, Now: now,
+		Store: w.store, Taken: w.store, Mails: w.store, Stripe: w.stripe, Signer: s, Catalog: fulfillment.NewCatalog(w.signer, time.Now), Mailer: w, Now: now,
 		Log: slog.New(slog.NewTextHandler(&w.logged, nil)),
 	})
 	w.must(err)

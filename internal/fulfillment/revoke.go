@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -31,9 +30,10 @@ type RevokingSigner interface {
 
 // RevocationStore keeps revocation bundles and what the newest says of each license.
 type RevocationStore interface {
-	// TakenBack finds a stored refund or dispute, with its body, and the order whose payment it takes back; "" if none.
-	TakenBack(ctx context.Context, mode, eventID string) (e ReceivedEvent, orderID string, err error)
-	// TakenBackLeft lists the refunds and disputes received before the time that nothing was made of, the oldest first.
+	// TakenBack finds a stored event that TakesBack, with its body.
+	TakenBack(ctx context.Context, mode, eventID string) (ReceivedEvent, error)
+	// TakenBackLeft lists the events that TakesBack, were received before the time and had nothing made of them, the oldest
+	// first, without their bodies.
 	TakenBackLeft(ctx context.Context, before time.Time, limit int) ([]ReceivedEvent, error)
 	// NewestRevocations answers the bundle of the highest epoch, without its bytes. ErrNotFound if none is stored.
 	NewestRevocations(ctx context.Context) (RevocationBundle, error)
@@ -92,7 +92,9 @@ type TakenBack struct {
 // RevokerConfig is what Revoker needs; every field is required.
 type RevokerConfig struct {
 	Store   RevocationStore
+	Taken   TakenStore
 	Mails   StandingMailStore
+	Stripe  TakenStripe
 	Signer  RevokingSigner
 	Catalog Bundles
 	Mailer  StandingMailer
@@ -100,57 +102,16 @@ type RevokerConfig struct {
 	Log     *slog.Logger
 }
 
-// Revoker brings refunds and disputes to the signer, and the signer's revocation bundle to the database. Whether anything is
-// revoked is decided by the signer alone, on the event that Stripe signed.
+// Revoker brings refunds and disputes to the signer, and the signer's revocation bundle to the database. What it brings is what
+// Stripe says now; whether anything is revoked is decided by the signer alone, on the event that Stripe signed.
 type Revoker struct{ c RevokerConfig }
 
 // NewRevoker returns the service, or says what is missing.
 func NewRevoker(c RevokerConfig) (*Revoker, error) {
-	if c.Store == nil || c.Mails == nil || c.Signer == nil || c.Catalog == nil || c.Mailer == nil || c.Now == nil || c.Log == nil {
-		return nil, errors.New("fulfillment: the revoker needs its stores, signer, catalog, mailer, clock and log")
+	if c.Store == nil || c.Taken == nil || c.Mails == nil || c.Stripe == nil || c.Signer == nil || c.Catalog == nil || c.Mailer == nil || c.Now == nil || c.Log == nil {
+		return nil, errors.New("fulfillment: the revoker needs its stores, stripe, signer, catalog, mailer, clock and log")
 	}
 	return &Revoker{c}, nil
-}
-
-// RevokeByEvent has the signer judge a stored refund or dispute. An error is worth another try; a definite refusal, such as
-// for a refund in part, is an outcome that is flagged for staff.
-func (s *Revoker) RevokeByEvent(ctx context.Context, mode, eventID string) error {
-	event, orderID, err := s.c.Store.TakenBack(ctx, mode, eventID)
-	if err != nil {
-		return fmt.Errorf("revoke: event: %w", err)
-	}
-	came := &TakenBack{Mode: mode, EventID: eventID, OrderID: orderID, Flags: disputeFlags(event)}
-	answer, err := s.c.Signer.Revoke(ctx, signer.RevokeRequest{Event: &signer.Event{Body: event.Body, SignatureHeader: event.SignatureHeader}})
-	var refusal *signer.Error
-	switch {
-	case errors.As(err, &refusal) && !mayRevokeLater(refusal.Code):
-		s.c.Log.ErrorContext(ctx, "signer refused to revoke", "event", eventID, "type", event.Type, "order", orderID, "code", string(refusal.Code))
-		came.Outcome = "refused: " + string(refusal.Code)
-		words := refusalWords(refusal)
-		words.Detail += " (" + event.Type + " " + eventID + ")"
-		came.Flags = append(came.Flags, words)
-		return s.c.Store.StoreRevocations(ctx, RevocationAnswer{Event: came, At: s.c.Now()})
-	case err != nil:
-		return fmt.Errorf("revoke: %w", err)
-	}
-	came.Outcome, came.Changed, came.Review = changesWords(answer.Changes), len(answer.Changes), answer.Review
-	if err := s.store(ctx, answer, came, false); err != nil {
-		return err
-	}
-	s.c.Log.InfoContext(ctx, "refund or dispute judged", "event", eventID, "type", event.Type, "order", orderID, "outcome", came.Outcome, "review", len(came.Review))
-	return nil
-}
-
-// mayRevokeLater reports whether the same event may be judged differently once the signer is in another condition.
-func mayRevokeLater(code signer.Code) bool { return passing(code) || code == signer.CodeNoSigningKey }
-
-// disputeFlags are what staff should know of a dispute whose status changes nothing: an inquiry, or a word that is new.
-func disputeFlags(e ReceivedEvent) []Reason {
-	status := readObject(e.Body).Status
-	if e.Type == "charge.refunded" || slices.Contains([]string{"needs_response", "under_review", "won", "lost"}, status) {
-		return nil
-	}
-	return []Reason{{"dispute-status", fmt.Sprintf("Stripe calls the dispute %s %q; that changes no license.", e.ObjectID, status)}}
 }
 
 // changesWords says what an event came to: "revoked 1, suspended 2".
@@ -250,7 +211,8 @@ func (s *Revoker) takeUp(ctx context.Context) error {
 	}
 	var failed []error
 	for _, e := range left {
-		if err := s.RevokeByEvent(ctx, e.Mode, e.ID); err != nil {
+		err := s.RevokeByEvent(ctx, e.Mode, e.ID)
+		if _, later := errors.AsType[*LaterError](err); err != nil && !later {
 			failed = append(failed, fmt.Errorf("event %s: %w", e.ID, err))
 		}
 	}

@@ -106,10 +106,10 @@ type ReceivedEvent struct {
 	ID              string
 	Type            string
 	APIVersion      string
-	ObjectID        string // the checkout session, invoice, quote, subscription, charge or dispute
+	ObjectID        string // the checkout session, invoice, charge, dispute, …
 	PaymentStatus   string // of the object, as the event tells it
 	Reference       string // the order that the event names
-	Payment         string // of a refund or dispute: the payment intent that it takes back; "" otherwise
+	Payment         string // of one that TakesBack: the payment intent that it names; "" if none
 	Created         time.Time
 	ReceivedAt      time.Time
 	Body            []byte
@@ -117,7 +117,8 @@ type ReceivedEvent struct {
 	Outcome         string // "" until looked at
 }
 
-// TakesBack reports whether the event is a refund or a dispute, which the signer judges; any other is about an order.
+// TakesBack reports whether the event is about money taken back, such as a refund or a dispute, or warns of it; any other is about an
+// order.
 func (e ReceivedEvent) TakesBack() bool { return takesBack(e.Type) }
 
 // EventStore keeps the inbox.

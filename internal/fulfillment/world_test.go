@@ -254,7 +254,7 @@ func (w *world) openPortal() {
 	})
 	w.must(err)
 	p.revoker, err = fulfillment.NewRevoker(fulfillment.RevokerConfig{
-		Store: p.store, Mails: p.store, Signer: w.signer, Catalog: bundles, Mailer: w, Now: time.Now, Log: w.log,
+		Store: p.store, Taken: p.store, Mails: p.store, Stripe: w.stripe, Signer: w.signer, Catalog: bundles, Mailer: w, Now: time.Now, Log: w.log,
 	})
 	w.must(err)
 	p.quotes, err = fulfillment.NewQuotes(fulfillment.QuotesConfig{Orders: p.orders, Store: p.store, List: p.store, Stripe: w.stripe})

@@ -153,6 +153,13 @@ func logVerdict(ctx context.Context, tx pgx.Tx, r fulfillment.Record, v fulfillm
 
 // flag logs what staff should know once, however often it is found.
 func flag(ctx context.Context, tx pgx.Tx, orderID string, flags []fulfillment.Reason, at time.Time) error {
+	if len(flags) == 0 {
+		return nil
+	}
+	// Two events that tell of one thing are looked at side by side.
+	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('flag ' || $1, 0))", orderID); err != nil {
+		return err
+	}
 	for _, f := range flags {
 		_, err := tx.Exec(ctx, `INSERT INTO order_log (order_id, at, what, detail, actor)
 			SELECT $1, $2, 'flagged', $3, 'portal' WHERE NOT EXISTS

@@ -118,7 +118,7 @@ func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
 		"event": func() error {
 			return only(s.AddEvent(ctx, fulfillment.ReceivedEvent{Mode: "test", ID: "evt_new", Created: now, ReceivedAt: now, Body: []byte("{}")}))
 		},
-		"taken back":      func() error { _, _, err := s.TakenBack(ctx, "test", "evt_back_6"); return err },
+		"taken back":      func() error { _, err := s.TakenBack(ctx, "test", "evt_back_6"); return err },
 		"taken back left": func() error { return only(s.TakenBackLeft(ctx, now, 100)) },
 		"standing mail":   func() error { _, _, err := s.StandingMail(ctx, "lic_3006", 6); return err },
 		"revocations":     func() error { return only(s.NewestRevocations(ctx)) },

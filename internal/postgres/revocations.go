@@ -12,23 +12,19 @@ import (
 	"github.com/metrum-ai/licensing-portal/license"
 )
 
-// isTakenBack narrows events to refunds and disputes: of what the inbox takes, they alone are about a charge.
-const isTakenBack = `e.type LIKE 'charge.%' AND e.outcome NOT LIKE 'parked:%'`
-
-// TakenBack finds a stored refund or dispute, and the order whose payment it takes back.
-func (s *Fulfillment) TakenBack(ctx context.Context, mode, eventID string) (fulfillment.ReceivedEvent, string, error) {
-	e, orderID := fulfillment.ReceivedEvent{Mode: mode, ID: eventID}, ""
-	err := s.QueryRow(ctx, `SELECT e.type, e.object_id, e.takes_back, e.created, e.received_at, e.outcome, e.body, e.signature_header,
-			coalesce((SELECT c.order_id FROM order_payments c WHERE c.payment_intent = e.takes_back LIMIT 1), '')
-		FROM events e WHERE e.mode = $1 AND e.id = $2 AND `+isTakenBack, mode, eventID).
-		Scan(&e.Type, &e.ObjectID, &e.Payment, moment{&e.Created}, moment{&e.ReceivedAt}, &e.Outcome, &e.Body, &e.SignatureHeader, &orderID)
-	return e, orderID, notFound(err)
+// TakenBack finds a stored event about money taken back.
+func (s *Fulfillment) TakenBack(ctx context.Context, mode, eventID string) (fulfillment.ReceivedEvent, error) {
+	e := fulfillment.ReceivedEvent{Mode: mode, ID: eventID}
+	err := s.QueryRow(ctx, `SELECT type, object_id, takes_back, created, received_at, outcome, body, signature_header
+		FROM events WHERE mode = $1 AND id = $2 AND type = ANY($3) AND outcome NOT LIKE 'parked:%'`, mode, eventID, fulfillment.TakesBackTypes()).
+		Scan(&e.Type, &e.ObjectID, &e.Payment, moment{&e.Created}, moment{&e.ReceivedAt}, &e.Outcome, &e.Body, &e.SignatureHeader)
+	return e, notFound(err)
 }
 
-// TakenBackLeft lists the refunds and disputes that nothing was made of, without their bodies.
+// TakenBackLeft lists the events about money taken back that nothing was made of, without their bodies.
 func (s *Fulfillment) TakenBackLeft(ctx context.Context, before time.Time, limit int) ([]fulfillment.ReceivedEvent, error) {
 	rows, err := s.Query(ctx, `SELECT mode, id, type, received_at FROM events
-		WHERE outcome = '' AND type LIKE 'charge.%' AND received_at < $1 ORDER BY received_at LIMIT $2`, before, limit)
+		WHERE outcome = '' AND type = ANY($1) AND received_at < $2 ORDER BY received_at LIMIT $3`, fulfillment.TakesBackTypes(), before, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +38,7 @@ func (s *Fulfillment) TakenBackLeft(ctx context.Context, before time.Time, limit
 // takenBackAgain has the refunds and disputes judged again that name a payment of the order.
 func (s *Fulfillment) takenBackAgain(ctx context.Context, tx pgx.Tx, orderID string) error {
 	rows, err := tx.Query(ctx, `SELECT e.mode, e.id FROM order_payments c JOIN events e ON e.takes_back = c.payment_intent
-		WHERE c.order_id = $1 AND e.takes_back <> '' AND `+isTakenBack+` ORDER BY e.created, e.id`, orderID)
+		WHERE c.order_id = $1 AND e.takes_back <> '' AND e.type LIKE 'charge.%' AND e.outcome NOT LIKE 'parked:%' ORDER BY e.created, e.id`, orderID)
 	if err != nil {
 		return err
 	}
@@ -227,7 +223,7 @@ const stillSaid = "(c.license_id, c.epoch) = (SELECT v.license_id, v.epoch FROM 
 
 // noteTakenBack notes what an event came to, for staff.
 func noteTakenBack(ctx context.Context, tx pgx.Tx, e fulfillment.TakenBack, at time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE events SET order_id = coalesce($3, order_id), outcome = CASE WHEN outcome = '' OR $5 THEN $4 ELSE outcome END
+	_, err := tx.Exec(ctx, `UPDATE events SET order_id = coalesce($3, order_id), outcome = CASE WHEN outcome = '' OR outcome LIKE 'kept: %' OR $5 THEN $4 ELSE outcome END
 		WHERE mode = $1 AND id = $2`, e.Mode, e.EventID, optionalText(e.OrderID), e.Outcome, e.Changed > 0)
 	if err != nil {
 		return fmt.Errorf("note outcome: %w", err)
