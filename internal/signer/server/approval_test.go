@@ -308,6 +308,13 @@ func TestAContractLetsAnOrderNameMoreInstances(t *testing.T) {
 	if p := o.payload(envelope); p.Limits.MaxInstances != 3 || len(p.Deployment.AllowedInstances) != 3 {
 		t.Errorf("got %+v", p)
 	}
+	if again, err := o.issueInvoice(paidInvoice(r.Issue.Intent, 15_000_00)); err != nil || string(again) != string(envelope) || o.store.Size() != 1 {
+		t.Errorf("the payment of what was approved: %v", err)
+	}
+	r.Issue.Intent.OrderID = "ord_2"
+	if _, err := o.issueInvoice(paidInvoice(r.Issue.Intent, 15_000_00)); code(err) != signer.CodeIntentRefused || o.store.Size() != 1 {
+		t.Errorf("the payment of what nobody approved: %v", err)
+	}
 }
 
 func TestAnInvoicesPaymentComesAlongWithItsApproval(t *testing.T) {
