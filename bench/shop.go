@@ -100,7 +100,8 @@ func (s *shop) serve(ctx context.Context, l *lab) error {
 	handler, err := web.New(web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: "localhost:8080"}, Accounts: s.accounts, Catalog: s.catalog, Orders: s.orders,
 		Previewer: s.orders, Licenses: library, Links: library, Revocations: fulfillment.NewRevocationFile(s.store, time.Now), Inbox: inbox, Health: healthy{},
-		SessionStore:   s.sessions,
+		SessionStore:  s.sessions,
+		Subscriptions: noSubscriptions{}, BillingOrigin: "https://billing.stripe.com",
 		CheckoutOrigin: "https://checkout.stripe.com", Contact: "bench@bench.example", Logger: l.log, TestMode: true,
 	})
 	if err != nil {
@@ -158,4 +159,19 @@ func (s *shop) send(r *http.Request) ([]byte, error) {
 		return nil, fmt.Errorf("%s %s: %s", r.Method, r.URL.Path, response.Status)
 	}
 	return body.Bytes(), nil
+}
+
+// noSubscriptions stands for subscriptions, which the bench sells none of.
+type noSubscriptions struct{}
+
+func (noSubscriptions) OfOrder(context.Context, string, string) (fulfillment.Subscribed, error) {
+	return fulfillment.Subscribed{}, fulfillment.ErrNotFound
+}
+
+func (noSubscriptions) OfDeployment(context.Context, string, string) (fulfillment.Subscribed, error) {
+	return fulfillment.Subscribed{}, fulfillment.ErrNotFound
+}
+
+func (noSubscriptions) Manage(context.Context, string, string) (string, error) {
+	return "", fulfillment.ErrNotFound
 }

@@ -66,6 +66,7 @@ type nowhere struct{}
 
 func (nowhere) SendReplacement(context.Context, fulfillment.ReplacementMail) error { return nil }
 func (nowhere) SendReady(context.Context, fulfillment.ReadyMail) error             { return nil }
+func (nowhere) SendPayment(context.Context, fulfillment.PaymentMail) error         { return nil }
 func (nowhere) SendStanding(context.Context, fulfillment.StandingMail) error       { return nil }
 func (nowhere) SendSignIn(context.Context, account.Mail) error                     { return nil }
 func (nowhere) Tidy(context.Context) error                                         { return nil }

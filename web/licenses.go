@@ -66,6 +66,14 @@ func (s *server) license(w http.ResponseWriter, r *http.Request) error {
 		Install: s.install(r, l, lineage),
 	}
 	p.Chrome.Copies = true
+	if l.Newest || l.OrderID == "" {
+		p.Subscribed, err = s.subscribed(s.Subscriptions.OfDeployment(r.Context(), org, l.DeploymentID))
+	} else {
+		p.Subscribed, err = s.subscribed(s.Subscriptions.OfOrder(r.Context(), org, l.OrderID))
+	}
+	if err != nil {
+		return err
+	}
 	renewals, topUps := s.offersOf(bundle, l)
 	p.MayRenew, p.MayTopUp = len(renewals) > 0, len(topUps) > 0
 	p.Previous = view.Previous(l, lineage)

@@ -57,7 +57,7 @@ func (s *server) randomName(n int) (string, error) {
 func (s *server) headers(next http.Handler) http.Handler {
 	policy := strings.Join([]string{
 		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "font-src 'self'", "connect-src 'self'",
-		"form-action 'self' " + s.CheckoutOrigin, "base-uri 'none'", "frame-ancestors 'none'",
+		"form-action 'self' " + s.CheckoutOrigin + " " + s.BillingOrigin, "base-uri 'none'", "frame-ancestors 'none'",
 	}, "; ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

@@ -38,11 +38,37 @@ func (s *server) order(w http.ResponseWriter, r *http.Request) error {
 	if p.License, err = s.licenseOf(r, o); err != nil {
 		return err
 	}
+	if p.Subscribed, err = s.subscribed(s.Subscriptions.OfOrder(r.Context(), o.OrganizationID, o.ID)); err != nil {
+		return err
+	}
 	p.Chrome.Title = p.Title()
 	if p.Phase.Moves() && p.Live {
 		p.Chrome.Scripts, p.Chrome.RefreshSeconds = true, refreshSeconds
 	}
 	return s.render(w, r, http.StatusOK, view.OrderReceipt(p))
+}
+
+// subscribed is what a subscription's box shows; nil where there is none.
+func (s *server) subscribed(found fulfillment.Subscribed, err error) (*fulfillment.Subscribed, error) {
+	if errors.Is(err, fulfillment.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &found, nil
+}
+
+// manageBilling sends the browser to Stripe's page for an order's subscription.
+func (s *server) manageBilling(w http.ResponseWriter, r *http.Request) error {
+	if err := form(r); err != nil {
+		return formError(err)
+	}
+	target, err := s.Subscriptions.Manage(r.Context(), member(r).organization.ID, chi.URLParam(r, "order"))
+	if err != nil {
+		return err
+	}
+	return see(w, r, target)
 }
 
 // licenseOf finds the license of an issued order; nil while there is none.

@@ -48,6 +48,16 @@ type Previewer interface {
 	Preview(ctx context.Context, o fulfillment.Order) (fulfillment.License, error)
 }
 
+// Subscriptions shows subscriptions and leads to where they are managed. Every call is bound to an organization; ErrNotFound.
+type Subscriptions interface {
+	// OfOrder finds the subscription that an order began or is a cycle of.
+	OfOrder(ctx context.Context, organizationID, orderID string) (fulfillment.Subscribed, error)
+	// OfDeployment finds a deployment's subscription: the one that goes on, else the newest.
+	OfDeployment(ctx context.Context, organizationID, deploymentID string) (fulfillment.Subscribed, error)
+	// Manage answers the page at Stripe where the subscription of an order is canceled, resumed and paid for.
+	Manage(ctx context.Context, organizationID, orderID string) (url string, err error)
+}
+
 // LicenseFilter narrows a list of licenses.
 type LicenseFilter = fulfillment.LicenseFilter
 

@@ -94,6 +94,7 @@ func (s *server) memberRoutes(r chi.Router) {
 	r.Get("/orders/{order}/events", s.page(s.orderEvents))
 	r.Post("/orders/{order}/pay", s.page(s.buyer(s.pay)))
 	r.Post("/orders/{order}/cancel", s.page(s.buyer(s.cancelOrder)))
+	r.Post("/orders/{order}/billing", s.page(s.buyer(s.manageBilling)))
 
 	s.get(r, "/licenses", s.licenses)
 	s.get(r, "/licenses/{license}", s.license)

@@ -166,6 +166,9 @@ func (st *stream) show(o fulfillment.Order) (more bool, err error) {
 	if p.License, err = s.licenseOf(st.r, o); err != nil {
 		return false, err
 	}
+	if p.Subscribed, err = s.subscribed(s.Subscriptions.OfOrder(st.r.Context(), o.OrganizationID, o.ID)); err != nil {
+		return false, err
+	}
 	p.Chrome.Title = p.Title()
 	id := fmt.Sprintf("%d-%s", o.Revision, p.Phase)
 	if id != st.sent {

@@ -16,20 +16,23 @@ import (
 type Config struct {
 	PublicURL *url.URL // scheme and host of every absolute link; "https" turns on Secure cookies and HSTS
 
-	Accounts    Accounts
-	Catalog     Catalog
-	Orders      Orders
-	Previewer   Previewer
-	Licenses    Licenses
-	Links       Links
-	Inbox       Inbox
-	Revocations Revocations
-	Health      Health
+	Accounts  Accounts
+	Catalog   Catalog
+	Orders    Orders
+	Previewer Previewer
+
+	Subscriptions Subscriptions
+	Licenses      Licenses
+	Links         Links
+	Inbox         Inbox
+	Revocations   Revocations
+	Health        Health
 
 	Enrollment Enrollment
 	Requests   Requests
 
 	SessionStore   scs.Store        // where sessions are kept; it is handed token hashes where the store hashes
+	BillingOrigin  string           // origin of the hosted billing portal, e.g. "https://billing.stripe.com", likewise
 	CheckoutOrigin string           // origin of the hosted checkout, e.g. "https://checkout.stripe.com", for the policy's form-action
 	Contact        string           // e-mail address that pages tell customers to write to
 	Clock          func() time.Time // nil: time.Now
@@ -54,6 +57,7 @@ func (c Config) validate() error {
 	missing("Catalog", c.Catalog == nil)
 	missing("Orders", c.Orders == nil)
 	missing("Previewer", c.Previewer == nil)
+	missing("Subscriptions", c.Subscriptions == nil)
 	missing("Licenses", c.Licenses == nil)
 	missing("Links", c.Links == nil)
 	missing("Inbox", c.Inbox == nil)
@@ -62,13 +66,16 @@ func (c Config) validate() error {
 	missing("Enrollment", c.Enrollment == nil)
 	missing("Requests", c.Requests == nil)
 	missing("SessionStore", c.SessionStore == nil)
+	missing("BillingOrigin", c.BillingOrigin == "")
 	missing("CheckoutOrigin", c.CheckoutOrigin == "")
 	missing("Contact", c.Contact == "")
 	if c.PublicURL == nil || c.PublicURL.Host == "" || (c.PublicURL.Scheme != "http" && c.PublicURL.Scheme != "https") {
 		problems = append(problems, errors.New("web: PublicURL is not an http or https URL with a host"))
 	}
-	if u, err := url.Parse(c.CheckoutOrigin); err != nil || (c.CheckoutOrigin != "" && u.Scheme+"://"+u.Host != c.CheckoutOrigin) {
-		problems = append(problems, errors.New("web: CheckoutOrigin is not an origin (scheme://host[:port])"))
+	for name, origin := range map[string]string{"BillingOrigin": c.BillingOrigin, "CheckoutOrigin": c.CheckoutOrigin} {
+		if u, err := url.Parse(origin); err != nil || (origin != "" && u.Scheme+"://"+u.Host != origin) {
+			problems = append(problems, errors.New("web: "+name+" is not an origin (scheme://host[:port])"))
+		}
 	}
 	return errors.Join(problems...)
 }

@@ -51,9 +51,9 @@ func (b *safeBuffer) String() string {
 func config(s *fake.Services, public string) web.Config {
 	u, _ := url.Parse(public)
 	return web.Config{
-		PublicURL: u, Accounts: fake.Accounts{Services: s}, Catalog: s, Orders: s, Previewer: s, Licenses: fake.Licenses{Services: s},
+		PublicURL: u, Accounts: fake.Accounts{Services: s}, Catalog: s, Orders: s, Previewer: s, Subscriptions: fake.Subscriptions{Services: s}, Licenses: fake.Licenses{Services: s},
 		Links: fake.Links{Services: s}, Inbox: s, Revocations: fake.Revocations{Services: s}, Health: s, Enrollment: fake.Enrollment{Services: s}, Requests: fake.Requests{Services: s}, SessionStore: memstore.NewWithCleanupInterval(0),
-		CheckoutOrigin: "https://checkout.stripe.example", Contact: "licensing@metrum.example", Clock: fake.Now,
+		BillingOrigin: "https://billing.stripe.example", CheckoutOrigin: "https://checkout.stripe.example", Contact: "licensing@metrum.example", Clock: fake.Now,
 	}
 }
 

@@ -102,7 +102,7 @@ func (s *stack) portalEnv() []string {
 		"SIGNER_SOCKET="+s.socket(),
 		"STRIPE_API_KEY_FILE="+s.place.PortalFile("stripe-api-key"),
 		"STRIPE_API_URL="+s.o.stripeURL(),
-		"STRIPE_CHECKOUT_ORIGIN="+s.o.stripeURL(),
+		"STRIPE_BILLING_ORIGIN="+s.o.stripeURL(), "STRIPE_CHECKOUT_ORIGIN="+s.o.stripeURL(),
 		"MAIL_FROM=Licensing demo <licensing@demo.example>",
 		"SIGN_INS_PER_IP=500", // everybody here has the same address
 		"JOB_POLL_INTERVAL=10ms",

@@ -27,6 +27,7 @@ func (p program) migrate(ctx context.Context, args []string) error {
 type noMail struct{}
 
 func (noMail) SendReady(context.Context, fulfillment.ReadyMail) error       { return errNoMail }
+func (noMail) SendPayment(context.Context, fulfillment.PaymentMail) error   { return errNoMail }
 func (noMail) SendStanding(context.Context, fulfillment.StandingMail) error { return errNoMail }
 
 var errNoMail = errors.New("this command sends no mail")

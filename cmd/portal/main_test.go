@@ -55,7 +55,7 @@ func newPlace(t *testing.T) *place {
 		"SIGNER_SOCKET": serveSigner(t, dir, staffKeys(t, dir)), "STRIPE_API_KEY_FILE": write("key", "rk_test_portal_0123456789"), "STRIPE_API_URL": serveStripe(t),
 		"SMTP_URL": "smtp://127.0.0.1:1", "MAIL_FROM": "portal@portal.example", "SHUTDOWN_TIMEOUT": "2s",
 	}}
-	p.env["STRIPE_CHECKOUT_ORIGIN"] = p.env["STRIPE_API_URL"]
+	p.env["STRIPE_CHECKOUT_ORIGIN"], p.env["STRIPE_BILLING_ORIGIN"] = p.env["STRIPE_API_URL"], p.env["STRIPE_API_URL"]
 	return p
 }
 

@@ -95,6 +95,10 @@ func (a *parts) handler(ctx context.Context, watcher *postgres.Watcher) (http.Ha
 	if err != nil {
 		return nil, err
 	}
+	subscriptions, err := fulfillment.NewSubscriptions(fulfillment.SubscriptionsConfig{Store: a.store, Portal: a.stripe, PublicURL: a.config.PublicURL})
+	if err != nil {
+		return nil, err
+	}
 	library, err := fulfillment.NewLibrary(fulfillment.LibraryConfig{
 		Licenses: a.store, Links: a.store, Secret: []byte(a.config.Secret.Reveal()), Now: time.Now, Random: rand.Reader,
 	})
@@ -118,9 +122,9 @@ func (a *parts) handler(ctx context.Context, watcher *postgres.Watcher) (http.Ha
 		return nil, err
 	}
 	return web.New(web.Config{
-		PublicURL: public, Accounts: accounts, Catalog: a.catalog, Orders: orders, Previewer: orders, Licenses: library, Links: library,
+		PublicURL: public, Accounts: accounts, Catalog: a.catalog, Orders: orders, Previewer: orders, Subscriptions: subscriptions, Licenses: library, Links: library,
 		Inbox: inbox, Revocations: fulfillment.NewRevocationFile(a.store, time.Now), Health: health{a.store, a.signer}, Enrollment: enrollment, Requests: requests, SessionStore: postgres.NewSessions(a.pool, time.Now),
-		CheckoutOrigin: a.config.StripeCheckoutOrigin, Contact: a.config.Contact, Clock: time.Now, Rand: rand.Reader,
+		BillingOrigin: a.config.StripeBillingOrigin, CheckoutOrigin: a.config.StripeCheckoutOrigin, Contact: a.config.Contact, Clock: time.Now, Rand: rand.Reader,
 		Logger: a.log, TestMode: !livemode, ClientIP: a.config.ClientIP(),
 	})
 }

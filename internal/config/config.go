@@ -28,6 +28,7 @@ type Config struct {
 
 	StripeAPIKey         Secret // STRIPE_API_KEY_FILE, required: sk_ or rk_, test or live
 	StripeAPIURL         string // STRIPE_API_URL, https://api.stripe.com
+	StripeBillingOrigin  string // STRIPE_BILLING_ORIGIN, https://billing.stripe.com: where the form of "Manage billing" leads
 	StripeCheckoutOrigin string // STRIPE_CHECKOUT_ORIGIN, https://checkout.stripe.com: where a form may lead
 
 	SMTPURL  Secret // SMTP_URL, required: see mail.ParseSMTPURL
@@ -86,6 +87,7 @@ func Load(getenv func(string) string, parts Part) (Config, error) {
 	}
 	if parts&Stripe != 0 {
 		c.StripeAPIKey, c.StripeAPIURL = r.stripe()
+		c.StripeBillingOrigin = r.origin("STRIPE_BILLING_ORIGIN", "https://billing.stripe.com")
 		c.StripeCheckoutOrigin = r.origin("STRIPE_CHECKOUT_ORIGIN", "https://checkout.stripe.com")
 	}
 	if parts&Mail != 0 {

@@ -92,6 +92,7 @@ func TestBadValues(t *testing.T) {
 		"Stripe address":                {"STRIPE_API_URL", "api.stripe.com", "http(s)://host"},
 		"Stripe address with a path":    {"STRIPE_API_URL", "https://api.stripe.com/v1", "http(s)://host"},
 		"checkout origin breaks policy": {"STRIPE_CHECKOUT_ORIGIN", "https://x.example;script-src", "http(s)://host"},
+		"billing origin breaks policy":  {"STRIPE_BILLING_ORIGIN", "https://x.example;script-src", "http(s)://host"},
 		"mail by another scheme":        {"SMTP_URL", "http://u:" + canary + "@mx.example", "smtps://"},
 		"poll too often":                {"JOB_POLL_INTERVAL", "1us", "1ms to 1m"},
 		"poll without unit":             {"JOB_POLL_INTERVAL", "100", "duration"},

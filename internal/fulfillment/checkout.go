@@ -40,8 +40,14 @@ func (s *Orders) Checkout(ctx context.Context, organizationID, orderID string) (
 	return "", fmt.Errorf("%w: the order keeps changing", ErrUnavailable)
 }
 
+// invoiced reports whether an invoice asks for the order's payment, so that no session may. A quote is declined, or its invoice
+// voided by staff; a subscription is canceled at Stripe.
+func (r Record) invoiced() bool {
+	return r.Snapshot.Channel == ByQuote || r.Snapshot.Channel == ByCycle || (r.Snapshot.Channel == BySubscription && r.Seen.Subscription != nil)
+}
+
 func (s *Orders) checkout(ctx context.Context, r Record) (string, error) {
-	if r.Snapshot.Channel == ByQuote { // which is paid by its invoice
+	if r.invoiced() {
 		return "", ErrNotPayable
 	}
 	var err error
@@ -180,7 +186,7 @@ func (s *Orders) cancel(ctx context.Context, organizationID, orderID string) err
 	if err != nil {
 		return err
 	}
-	if r.Snapshot.Channel == ByQuote { // which is declined, or its invoice voided by staff
+	if r.invoiced() {
 		return ErrNotPayable
 	}
 	switch r.State {

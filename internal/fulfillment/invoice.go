@@ -74,6 +74,14 @@ type Invoice struct {
 	NextAttemptAt        time.Time         `json:"next_attempt_at"` // when Stripe charges again; zero for never
 }
 
+// Owing reports whether an invoice that Stripe charges by itself was refused, or waits for the customer to confirm it.
+func (i Invoice) Owing() bool {
+	return i.Status == "open" && i.Collection == "charge_automatically" && (i.PaymentFailure != "" || i.confirm())
+}
+
+// confirm reports whether the customer's bank asks them to confirm the payment.
+func (i Invoice) confirm() bool { return i.PaymentIntent == "requires_action" }
+
 // Quote is what Stripe says now about a quote.
 type Quote struct {
 	ID             string            `json:"id"`

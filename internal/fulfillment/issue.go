@@ -151,6 +151,36 @@ type MailStore interface {
 	// ReadyMail finds what to say; sent tells that it went out already, or that the license was revoked meanwhile.
 	ReadyMail(ctx context.Context, orderID string) (m ReadyMail, sent bool, err error)
 	MarkMailed(ctx context.Context, orderID string, at time.Time) error
+	// OwedCycle finds an invoice of a subscription whose mail is due, with the subscription; sent tells that it went out already.
+	OwedCycle(ctx context.Context, invoiceID string) (c OwedCycle, sent bool, err error)
+	MarkPaymentMailed(ctx context.Context, invoiceID string, at time.Time) error
+}
+
+// OwedCycle is an invoice of a subscription that was not paid.
+type OwedCycle struct {
+	Subscribed
+	To      string // the buyer, or the oldest owner where the buyer has left
+	Invoice Invoice
+	CycleID string // the order of the invoice
+}
+
+// SendPaymentMail tells the buyer of a subscription that a payment failed, once for each invoice. One that was paid
+// meanwhile needs no mail.
+func (s *Fulfiller) SendPaymentMail(ctx context.Context, invoiceID string) error {
+	c, sent, err := s.c.Mails.OwedCycle(ctx, invoiceID)
+	if err != nil || sent || !c.Invoice.Owing() {
+		return err
+	}
+	until, _ := c.CoveredUntil()
+	err = s.c.Mailer.SendPayment(ctx, PaymentMail{
+		To: c.To, InvoiceID: invoiceID, OrderID: c.CycleID, Number: c.Invoice.Number, Confirm: c.Invoice.confirm(),
+		Amount: c.Invoice.AmountLeft, Currency: c.Invoice.Currency, PackageName: c.Template.Name, DeploymentName: c.DeploymentName,
+		NextAttemptAt: c.Invoice.NextAttemptAt, WorksUntil: until,
+	})
+	if err != nil {
+		return fmt.Errorf("payment mail: %w", err)
+	}
+	return s.c.Mails.MarkPaymentMailed(ctx, invoiceID, s.c.Now())
 }
 
 // SendReadyMail tells the buyer that the license is ready, once.

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,12 +64,15 @@ type world struct {
 	issuer     *server.Issuer
 	signerDown func()
 
+	slept atomic.Int64 // nanoseconds that every clock is ahead of the machine's
+
 	mu    sync.Mutex
 	inbox *fulfillment.Inbox
 	mails []fulfillment.ReadyMail
 	moved []fulfillment.ReplacementMail
 	told  []fulfillment.StandingMail
 	bills []string // "quote ORDER" and "invoice NUMBER"
+	owed  []fulfillment.PaymentMail
 
 	logged lockedBuffer // of the revokers that revokerWith made
 
@@ -103,6 +107,18 @@ func newWorld(t *testing.T) *world {
 	w.startStripe()
 	w.openPortal()
 	return w
+}
+
+// now is the clock of the portal, the signer and the stand-in alike.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.slept.Load())) }
+
+// sleepUntil lets all of them wake up at a later time, with what the stand-in's clock has made due done.
+func (w *world) sleepUntil(at time.Time) {
+	w.t.Helper()
+	if d := at.Sub(w.now()); d > 0 {
+		w.slept.Add(int64(d))
+	}
+	w.sim("/_sim/clock", nil, nil)
 }
 
 func (w *world) startSigner() {
@@ -157,6 +173,7 @@ func (w *world) openLog() *signerlog.Log {
 	w.t.Cleanup(func() { _ = store.Close() })
 	w.must(store.RememberTrust(w.bundle.Version, w.signing.BundleBytes))
 	w.signing.Log = store
+	w.signing.Clock = server.NewClock(w.now, func() time.Duration { return w.now().Sub(time.Unix(0, 0)) }) // the machine sleeps when w sleeps
 	w.issuer, err = server.New(w.signing)
 	w.must(err)
 	return store
@@ -201,7 +218,7 @@ func (w *world) startStripe() {
 	simServer := httptest.NewUnstartedServer(nil)
 	w.simURL = "http://" + simServer.Listener.Addr().String()
 	sim, err := stripesim.New(stripesim.Config{
-		PublicURL: w.simURL, APIKey: stripeKey, SettleAfter: time.Hour,
+		PublicURL: w.simURL, APIKey: stripeKey, SettleAfter: time.Hour, Clock: w.now,
 		Endpoints: []stripesim.EndpointConfig{{URL: hooks.URL, Secret: webhookSecret, EnabledEvents: []string{"*"}}},
 	})
 	w.must(err)
@@ -233,7 +250,7 @@ func (w *world) openPortal() {
 	queue, err := jobs.NewInserter(p.pool, postgres.JobSchema, w.log)
 	w.must(err)
 	p.store = postgres.NewFulfillment(p.pool, queue)
-	bundles := fulfillment.NewCatalog(w.signer, time.Now)
+	bundles := fulfillment.NewCatalog(w.signer, w.now)
 	watcher := postgres.NewWatcher(p.url, w.log)
 	listening, stop := context.WithCancel(context.Background())
 	go watcher.Run(listening)
@@ -241,32 +258,32 @@ func (w *world) openPortal() {
 	w.t.Cleanup(stop)
 	p.orders, err = fulfillment.NewOrders(fulfillment.OrdersConfig{
 		Store: p.store, Licenses: p.store, Catalog: bundles, Stripe: w.stripe, Watcher: watcher, PublicURL: "http://localhost:8080",
-		Now: time.Now, Random: rand.Reader, Log: w.log,
+		Now: w.now, Random: rand.Reader, Log: w.log,
 	})
 	w.must(err)
 	p.library, err = fulfillment.NewLibrary(fulfillment.LibraryConfig{
-		Licenses: p.store, Links: p.store, Secret: bytes.Repeat([]byte{7}, 32), Now: time.Now, Random: rand.Reader,
+		Licenses: p.store, Links: p.store, Secret: bytes.Repeat([]byte{7}, 32), Now: w.now, Random: rand.Reader,
 	})
 	w.must(err)
 	p.fulfiller, err = fulfillment.NewFulfiller(fulfillment.FulfillerConfig{
 		Evaluations: p.store, Issuances: p.store, Mails: p.store, Reconciles: p.store, Stripe: w.stripe, Invoices: w.stripe, Signer: w.signer, Catalog: bundles,
-		Mailer: w, Now: time.Now, Log: w.log,
+		Mailer: w, Now: w.now, Log: w.log,
 	})
 	w.must(err)
 	p.revoker, err = fulfillment.NewRevoker(fulfillment.RevokerConfig{
-		Store: p.store, Taken: p.store, Mails: p.store, Stripe: w.stripe, Signer: w.signer, Catalog: bundles, Mailer: w, Now: time.Now, Log: w.log,
+		Store: p.store, Taken: p.store, Mails: p.store, Stripe: w.stripe, Signer: w.signer, Catalog: bundles, Mailer: w, Now: w.now, Log: w.log,
 	})
 	w.must(err)
 	p.quotes, err = fulfillment.NewQuotes(fulfillment.QuotesConfig{Orders: p.orders, Store: p.store, List: p.store, Stripe: w.stripe})
 	w.must(err)
-	p.review = fulfillment.NewReview(p.store, time.Now)
+	p.review = fulfillment.NewReview(p.store, w.now)
 	p.restorer, err = fulfillment.NewRestorer(fulfillment.RestorerConfig{
-		Store: p.store, Signer: w.signer, Revoker: p.revoker, Catalog: bundles, Now: time.Now, Random: rand.Reader, Log: w.log,
+		Store: p.store, Signer: w.signer, Revoker: p.revoker, Catalog: bundles, Now: w.now, Random: rand.Reader, Log: w.log,
 	})
 	w.must(err)
 	w.portal = p
 	w.openDesk()
-	inbox, err := fulfillment.NewInbox(fulfillment.InboxConfig{Store: p.store, Signer: w.signer, Catalog: bundles, Now: time.Now, Log: w.log})
+	inbox, err := fulfillment.NewInbox(fulfillment.InboxConfig{Store: p.store, Signer: w.signer, Catalog: bundles, Now: w.now, Log: w.log})
 	w.must(err)
 	w.mu.Lock()
 	w.inbox = inbox
@@ -278,6 +295,14 @@ func (w *world) SendReady(_ context.Context, m fulfillment.ReadyMail) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mails = append(w.mails, m)
+	return nil
+}
+
+// SendPayment implements fulfillment.Mailer.
+func (w *world) SendPayment(_ context.Context, m fulfillment.PaymentMail) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.owed = append(w.owed, m)
 	return nil
 }
 

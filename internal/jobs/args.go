@@ -55,6 +55,14 @@ type ReadyMailArgs struct {
 // Kind implements river.JobArgs.
 func (ReadyMailArgs) Kind() string { return "ready_mail" }
 
+// PaymentMailArgs tells the buyer of a subscription that an invoice was not paid.
+type PaymentMailArgs struct {
+	InvoiceID string `json:"invoice_id"`
+}
+
+// Kind implements river.JobArgs.
+func (PaymentMailArgs) Kind() string { return "payment_mail" }
+
 // StandingMailArgs tells a customer what a revocation bundle changed about a license.
 type StandingMailArgs struct {
 	LicenseID string `json:"license_id"`

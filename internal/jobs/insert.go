@@ -68,6 +68,11 @@ func (i *Inserter) EnqueueReadyMail(ctx context.Context, tx pgx.Tx, orderID stri
 	return insert(ctx, i.loud, tx, ReadyMailArgs{OrderID: orderID})
 }
 
+// EnqueuePaymentMail tells the buyer of a subscription that an invoice was not paid.
+func (i *Inserter) EnqueuePaymentMail(ctx context.Context, tx pgx.Tx, invoiceID string) error {
+	return insert(ctx, i.loud, tx, PaymentMailArgs{InvoiceID: invoiceID})
+}
+
 // EnqueueStandingMail tells the customer what a revocation bundle changed about a license.
 func (i *Inserter) EnqueueStandingMail(ctx context.Context, tx pgx.Tx, licenseID string, epoch int64) error {
 	return insert(ctx, i.loud, tx, StandingMailArgs{LicenseID: licenseID, Epoch: epoch})

@@ -15,12 +15,18 @@ import (
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
 )
 
+// OrderMails tells buyers what became of their orders.
+type OrderMails interface {
+	SendReadyMail(ctx context.Context, orderID string) error
+	SendPaymentMail(ctx context.Context, invoiceID string) error
+}
+
 // Fulfiller does the work of orders.
 type Fulfiller interface {
+	OrderMails
 	EvaluateEvent(ctx context.Context, mode, eventID string) error
 	EvaluateOrder(ctx context.Context, orderID string) error
 	Issue(ctx context.Context, orderID string) error
-	SendReadyMail(ctx context.Context, orderID string) error
 	Reconcile(ctx context.Context) (fulfillment.Reconciliation, error)
 }
 
@@ -140,6 +146,9 @@ func workers(c Config) *river.Workers {
 	}))
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[ReadyMailArgs]) error {
 		return undeliverable(outcome(f.SendReadyMail(ctx, j.Args.OrderID)))
+	}))
+	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[PaymentMailArgs]) error {
+		return undeliverable(outcome(f.SendPaymentMail(ctx, j.Args.InvoiceID)))
 	}))
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[RevokeArgs]) error {
 		return outcome(c.Revoker.RevokeByEvent(ctx, j.Args.Mode, j.Args.EventID))

@@ -64,6 +64,18 @@ func replacementMail(reason approval.Reason, superseded time.Time) fulfillment.R
 	}
 }
 
+func paymentMail(confirm bool) fulfillment.PaymentMail {
+	m := fulfillment.PaymentMail{
+		To: "erin@lumen.example", InvoiceID: "in_1", OrderID: "ord_01jdfx7m", Number: "ABC-0002", Confirm: confirm, Amount: 499_00, Currency: "USD",
+		PackageName: "Hosted instance, monthly", DeploymentName: "Berlin <b>&</b>\r\nBcc: x@y.example",
+		NextAttemptAt: time.Date(2026, 12, 23, 10, 0, 0, 0, time.UTC), WorksUntil: time.Date(2026, 12, 20, 9, 0, 0, 0, time.UTC),
+	}
+	if confirm {
+		m.NextAttemptAt = time.Time{}
+	}
+	return m
+}
+
 func TestMailsLookAsAgreed(t *testing.T) {
 	t.Parallel()
 	s := newSender(t, "smtp://localhost", 0)
@@ -76,6 +88,7 @@ func TestMailsLookAsAgreed(t *testing.T) {
 			Due: 17_850_00, Currency: "USD", DueAt: time.Date(2026, 12, 24, 9, 0, 0, 0, time.UTC),
 		}), "revoked": s.standing(standingMail("revoked", "refunded")),
 		"suspended": s.standing(standingMail("suspended", "payment-disputed")), "reinstated": s.standing(standingMail("reinstated", "")),
+		"payment-failed": s.payment(paymentMail(false)), "payment-confirm": s.payment(paymentMail(true)),
 		"corrected": s.replacement(replacementMail(approval.ReasonCorrection, time.Date(2026, 12, 3, 9, 0, 0, 0, time.UTC))),
 		"rotated":   s.replacement(replacementMail(approval.ReasonKeyRotation, time.Time{})),
 	} {

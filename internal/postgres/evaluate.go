@@ -28,6 +28,9 @@ func (s *Fulfillment) Evaluate(ctx context.Context, r fulfillment.Record, seen f
 		if err := s.billed(ctx, tx, locked, seen.Invoices, at); err != nil {
 			return err
 		}
+		if err := s.tellOwing(ctx, tx, locked, seen.Invoices, at); err != nil {
+			return fmt.Errorf("tell of a payment: %w", err)
+		}
 		facts, err := storedFacts(ctx, tx, locked)
 		if err != nil {
 			return fmt.Errorf("stored facts: %w", err)

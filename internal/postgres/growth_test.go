@@ -26,6 +26,7 @@ func (noQueue) EnqueueIssue(context.Context, pgx.Tx, string, int64) error       
 func (noQueue) EnqueueReadyMail(context.Context, pgx.Tx, string) error               { return nil }
 func (noQueue) EnqueueQuoteMail(context.Context, pgx.Tx, string) error               { return nil }
 func (noQueue) EnqueueInvoiceMail(context.Context, pgx.Tx, string) error             { return nil }
+func (noQueue) EnqueuePaymentMail(context.Context, pgx.Tx, string) error             { return nil }
 func (noQueue) EnqueueSignInMail(context.Context, pgx.Tx, string) error              { return nil }
 func (noQueue) EnqueueRequest(context.Context, pgx.Tx, string) error                 { return nil }
 func (noQueue) EnqueueRotate(context.Context, pgx.Tx, string, []string) error        { return nil }

@@ -13,7 +13,7 @@ import (
 )
 
 // selectLicense reads a license with where it stands in its lineage: the newest of those that build on it, directly or not,
-// and whether its deployment has a newer one at all. A revoked license comes after all others of its deployment, and what it
+// or that its subscription went on with, and whether its deployment has a newer one at all. A revoked license comes after all others of its deployment, and what it
 // was built on goes on as if it had never been. With it goes what the newest revocation bundle says.
 const selectLicense = `
 SELECT i.license_id, coalesce(i.order_id, ''), i.organization_id, i.deployment_id, d.name, i.kind, coalesce(i.base_license_id, ''), i.template_name, i.template_ref,
@@ -28,6 +28,9 @@ LEFT JOIN license_marks m ON m.license_id = i.license_id
 LEFT JOIN LATERAL (
     WITH RECURSIVE later AS (
         SELECT license_id, issued_at, stored_at FROM issuances WHERE base_license_id = i.license_id
+        UNION
+        SELECT n.license_id, n.issued_at, n.stored_at FROM orders c JOIN issuances n ON n.order_id = c.id AND n.expires_at > i.expires_at
+        WHERE c.subscription_id = coalesce((SELECT id FROM subscriptions WHERE order_id = i.order_id), (SELECT subscription_id FROM orders WHERE id = i.order_id))
         UNION
         SELECT n.license_id, n.issued_at, n.stored_at FROM issuances n JOIN later ON n.base_license_id = later.license_id)
     SELECT license_id, issued_at FROM later WHERE NOT EXISTS

@@ -19,6 +19,8 @@ type Queue interface {
 	EnqueueIssue(ctx context.Context, tx pgx.Tx, orderID string, revision int64) error
 	// EnqueueReadyMail sends "your license is ready" of an order.
 	EnqueueReadyMail(ctx context.Context, tx pgx.Tx, orderID string) error
+	// EnqueuePaymentMail tells the buyer of a subscription that an invoice was not paid.
+	EnqueuePaymentMail(ctx context.Context, tx pgx.Tx, invoiceID string) error
 	// EnqueueStandingMail tells the customer what a revocation bundle changed about a license.
 	EnqueueStandingMail(ctx context.Context, tx pgx.Tx, licenseID string, epoch int64) error
 	// EnqueueRequest carries out an approved staff request.

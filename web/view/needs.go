@@ -42,6 +42,8 @@ func NeedsYou(orders []fulfillment.Order, licenses []fulfillment.License, now ti
 		switch PhaseOf(o, now) {
 		case PhaseFailed:
 			pay = append(pay, Need{Class: "warn", Title: "Payment was not taken: " + name, Text: "Your answers are kept.", Action: "Open the order", URL: url})
+		case PhaseOwed:
+			pay = append(pay, Need{Class: "warn", Title: "The next payment is not in yet: " + name, Text: "Stripe charges by itself. Where that failed, the order's page says what to do.", Action: "Open the order", URL: url})
 		case PhaseChecking:
 			pay = append(pay, Need{Class: "info", Title: "Not paid yet: " + name, Text: "Go on with the payment, or cancel the order.", Action: "Open the order", URL: url})
 		case PhaseDraft:

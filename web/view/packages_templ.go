@@ -1264,7 +1264,7 @@ func atExpiry(t catalog.Template) string {
 	case t.Evaluation:
 		return "The router stops serving at the expiry moment. An evaluation does not renew; buy a package for the same deployment."
 	case t.Subscription():
-		return "The router stops serving at the expiry moment, to the second. Each payment issues a new license before that, to the end of the paid " + string(t.Price.Interval) + "; install it in time."
+		return "The router stops serving at the expiry moment, to the second, until the next license is installed. The next payment is taken when the paid " + string(t.Price.Interval) + " ends, usually within an hour or two, and issues that license."
 	case t.Kind == catalog.KindVolume:
 		text = "The router stops serving at the expiry moment or when the volume is used, whichever comes first. A new pack gives a fresh volume."
 	}

@@ -152,6 +152,8 @@ type (
 		Phase   Phase
 		License *fulfillment.License
 		Live    bool
+
+		Subscribed *fulfillment.Subscribed // that the order began or is a cycle of; nil if none
 	}
 	// LicensesPage lists licenses.
 	LicensesPage struct {
@@ -173,6 +175,8 @@ type (
 		Install            Install
 		Links              []fulfillment.Link
 		MayRenew, MayTopUp bool
+
+		Subscribed *fulfillment.Subscribed // of the deployment; nil if none
 	}
 	// LinkMadePage shows a new re-download link, once.
 	LinkMadePage struct {

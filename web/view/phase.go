@@ -14,6 +14,7 @@ const (
 	PhaseChecking Phase = "checking" // back from Stripe, no word of the payment yet
 	PhaseBank     Phase = "bank"     // a bank debit under way
 	PhaseReview   Phase = "review"
+	PhaseOwed     Phase = "owed"    // a further cycle of a subscription, which Stripe charges by itself
 	PhaseIssuing  Phase = "issuing" // paid, less than ten seconds ago
 	PhaseStill    Phase = "still"   // up to a minute
 	PhaseLate     Phase = "late"    // paid, not yet issued
@@ -32,6 +33,9 @@ const (
 func PhaseOf(o fulfillment.Order, now time.Time) Phase {
 	switch o.State {
 	case fulfillment.StateAwaitingPayment:
+		if o.Snapshot.Channel == fulfillment.ByCycle {
+			return PhaseOwed
+		}
 		return PhaseChecking
 	case fulfillment.StateProcessing:
 		return PhaseBank
@@ -80,6 +84,8 @@ func (p Phase) Heading() string {
 	switch p {
 	case PhaseChecking:
 		return "Checking your payment"
+	case PhaseOwed:
+		return "The next payment is not in yet"
 	case PhaseBank:
 		return "Waiting for your bank"
 	case PhaseReview:
@@ -164,6 +170,8 @@ func stepNow(p Phase, free bool) string {
 			return "Being confirmed"
 		}
 		return "Waiting for the payment"
+	case PhaseOwed:
+		return "Waiting for the payment"
 	case PhaseBank:
 		return "Waiting for your bank"
 	case PhaseFailed:
@@ -183,7 +191,7 @@ func stepNow(p Phase, free bool) string {
 // current is the step that the order is at, and how it is doing there; past the last when all is done.
 func current(o fulfillment.Order, p Phase) (int, string) {
 	switch p {
-	case PhaseChecking, PhaseBank:
+	case PhaseChecking, PhaseBank, PhaseOwed:
 		return 1, "current"
 	case PhaseFailed:
 		return 1, "failed"

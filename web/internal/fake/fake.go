@@ -36,10 +36,12 @@ type Services struct {
 	OrderList     []fulfillment.Order
 	LicenseList   []fulfillment.License
 	DeploymentSet []fulfillment.Deployment
-	LinkList      []fulfillment.Link
-	LinkTokens    map[string]string // token to link ID
-	BundleValue   *trust.Bundle
-	Mutations     int
+
+	SubscriptionList []fulfillment.Subscribed
+	LinkList         []fulfillment.Link
+	LinkTokens       map[string]string // token to link ID
+	BundleValue      *trust.Bundle
+	Mutations        int
 
 	RevocationValue fulfillment.RevocationBundle // names the withdrawn of LicenseList, with a signature of zeros
 	Webhooks        [][]byte
@@ -128,6 +130,7 @@ func (s *Services) fill() {
 	s.LinkTokens = map[string]string{LiveToken: LinkID, ExpiredToken: "lnk_old", RevokedToken: "lnk_revoked"}
 	s.withdraw()
 	s.fillOrders(renewal.ID)
+	s.subscribe()
 }
 
 // withdraw adds a license that is suspended, and a top-up that was refunded with the license it was bought on.
