@@ -2,6 +2,7 @@ package license
 
 import (
 	"crypto/ed25519"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -54,6 +55,23 @@ func TestTextsOfAnEntryMayBeAsLongAsTheBound(t *testing.T) {
 		if _, err := ReadRevocationBundle(encodeRevocations(t, p), revocationRing(t, ""), vectorNow); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// An issuer's first bundle has no entries, and reads as it was written: a list that is nil, not one that is empty.
+func TestBundleWithoutEntriesSurvivesWritingAndReading(t *testing.T) {
+	t.Parallel()
+	p := revocationPayload()
+	p.Entries = nil
+	b, err := ReadRevocationBundle(encodeRevocations(t, p), revocationRing(t, ""), vectorNow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Payload(); !reflect.DeepEqual(got, p) || b.Len() != 0 {
+		t.Errorf("read as %+v", got)
+	}
+	if got, found := b.Lookup("lic_a"); found {
+		t.Errorf("a license is said to be %+v", got)
 	}
 }
 

@@ -5,7 +5,7 @@
 //
 // A change is a comparison turned or moved by one, a condition held true or false, a case left out, a number one more
 // or less, && for ||, a statement removed, or a flag flipped. One that does not compile does not count. The go command
-// lays each over the package; no file changes. What was found in the license
+// lays all of a file's over the package, to be built once, and the tests are told which to run; no file changes. What was found in the license
 // module, and what it means, is in license/MUTATIONS.md.
 package main
 
@@ -16,10 +16,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -50,9 +54,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer os.RemoveAll(scratch)
 	l := &laboratory{dir: *dir, scratch: scratch, slow: *slow, limit: *limit}
-	if got := l.try(ctx, filepath.Join(*dir, flags.Arg(0)), nil); got != survived {
-		return fmt.Errorf("the tests fail without any change: %s", l.output.String())
-	}
 	count := make(map[outcome]int)
 	for _, name := range flags.Args() {
 		source, err := os.ReadFile(filepath.Join(*dir, name))
@@ -63,15 +64,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if err != nil {
 			return err
 		}
-		for _, m := range mutants {
-			description := fmt.Sprintf("%s:%d %s: %s", name, m.line, m.function, m.what)
-			if !strings.Contains(description, *only) {
-				continue
-			}
-			got := l.try(ctx, filepath.Join(*dir, name), m.apply(source))
+		describe := func(m mutant) string { return fmt.Sprintf("%s:%d %s: %s", name, m.line, m.function, m.what) }
+		mutants = slices.DeleteFunc(mutants, func(m mutant) bool { return !strings.Contains(describe(m), *only) })
+		err = l.tryAll(ctx, filepath.Join(*dir, name), source, mutants, func(m mutant, got outcome) {
 			if count[got]++; got == survived {
-				fmt.Fprintln(stdout, description)
+				fmt.Fprintln(stdout, describe(m))
 			}
+		})
+		if err != nil {
+			return err
 		}
 	}
 	fmt.Fprintf(stdout, "%d mutants: %d noticed, %d not; %d more do not compile\n",
@@ -95,39 +96,102 @@ type laboratory struct {
 	output             bytes.Buffer // of the last command
 }
 
-// try tests the package with the text in place of the file; nil is the file as it is.
-func (l *laboratory) try(ctx context.Context, file string, text []byte) outcome {
-	overlay, binary := filepath.Join(l.scratch, "overlay"), filepath.Join(l.scratch, "test")
-	replace := map[string]string{}
-	if text != nil {
-		mutant := filepath.Join(l.scratch, "mutant.go")
-		path, err := filepath.Abs(file)
-		if err != nil || os.WriteFile(mutant, text, 0o600) != nil {
-			return broken
+// tryAll tests the package with each of the mutants of a file, in their order. Those within functions are built at once.
+func (l *laboratory) tryAll(ctx context.Context, file string, source []byte, mutants []mutant, tell func(mutant, outcome)) error {
+	binary, leftOut, err := l.buildWoven(ctx, file, source, mutants)
+	if err != nil {
+		return err
+	}
+	if l.test(ctx, binary, 0) != survived {
+		return fmt.Errorf("the tests fail without any change: %s", l.output.String())
+	}
+	for i, m := range mutants {
+		switch number := i + 1; {
+		case m.within == nil:
+			tell(m, l.try(ctx, file, m.apply(source)))
+		case leftOut[number]:
+			tell(m, broken)
+		default:
+			tell(m, l.test(ctx, binary, number))
 		}
-		replace[path] = mutant
+	}
+	return nil
+}
+
+// buildWoven builds the package with every mutant that compiles, and returns the numbers of those that do not.
+func (l *laboratory) buildWoven(ctx context.Context, file string, source []byte, mutants []mutant) (binary string, leftOut map[int]bool, err error) {
+	tree, err := parser.ParseFile(token.NewFileSet(), file, source, parser.PackageClauseOnly)
+	if err != nil {
+		return "", nil, err
+	}
+	leftOut = make(map[int]bool)
+	for {
+		binary, err := l.build(ctx, "woven", map[string][]byte{file: weave(source, mutants, leftOut),
+			filepath.Join(filepath.Dir(file), chooser+".go"): chooserFile(tree.Name.Name)})
+		if err == nil {
+			return binary, leftOut, nil
+		}
+		known := len(leftOut)
+		for _, number := range failures(l.output.String()) {
+			leftOut[number] = true
+		}
+		if len(leftOut) == known {
+			return "", nil, fmt.Errorf("%s does not compile: %w: %s", file, err, l.output.String())
+		}
+	}
+}
+
+// try tests the package with the text in place of the file.
+func (l *laboratory) try(ctx context.Context, file string, text []byte) outcome {
+	binary, err := l.build(ctx, "single", map[string][]byte{file: text})
+	if err != nil {
+		return broken
+	}
+	return l.test(ctx, binary, 0)
+}
+
+// build builds the package's tests over the texts, by file.
+func (l *laboratory) build(ctx context.Context, name string, texts map[string][]byte) (binary string, err error) {
+	replace := make(map[string]string)
+	for file, text := range texts {
+		path, err := filepath.Abs(file)
+		if err != nil {
+			return "", err
+		}
+		replace[path] = filepath.Join(l.scratch, filepath.Base(file))
+		if err := os.WriteFile(replace[path], text, 0o600); err != nil {
+			return "", err
+		}
 	}
 	config, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil || os.WriteFile(overlay, config, 0o600) != nil {
-		return broken
+	if err != nil {
+		return "", err
 	}
-	if l.command(ctx, "go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", binary, ".") != nil {
-		return broken
+	overlay := filepath.Join(l.scratch, "overlay")
+	if err := os.WriteFile(overlay, config, 0o600); err != nil {
+		return "", err
 	}
+	binary = filepath.Join(l.scratch, name)
+	return binary, l.command(ctx, 0, "go", "test", "-c", "-vet=off", "-gcflags=-e -l", "-overlay", overlay, "-o", binary, ".")
+}
+
+// test runs a built package's tests with the mutant of a number chosen.
+func (l *laboratory) test(ctx context.Context, binary string, number int) outcome {
 	ctx, cancel := context.WithTimeout(ctx, l.limit)
 	defer cancel()
 	for _, which := range []string{"-test.skip", "-test.run"} {
-		if l.command(ctx, binary, "-test.failfast", which, l.slow) != nil {
+		if l.command(ctx, number, binary, "-test.failfast", which, l.slow) != nil {
 			return noticed
 		}
 	}
 	return survived
 }
 
-func (l *laboratory) command(ctx context.Context, name string, args ...string) error {
+func (l *laboratory) command(ctx context.Context, number int, name string, args ...string) error {
 	l.output.Reset()
 	command := exec.CommandContext(ctx, name, args...)
 	command.Dir = l.dir
+	command.Env = append(os.Environ(), chooser+"="+strconv.Itoa(number))
 	command.Stdout, command.Stderr = &l.output, &l.output
 	command.WaitDelay = time.Second
 	return command.Run()

@@ -103,3 +103,24 @@ func TestMutantThatNeverEndsIsNoticed(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 }
+
+// All mutants of functions are in one text; a function that gives back nothing ends after its mutant.
+func TestMutantsAreWovenIntoOneText(t *testing.T) {
+	t.Parallel()
+	const source = "package sample\n\nvar most = 7\n\nfunc add(a *int) {\n\t*a++ // one\n}\n"
+	mutants, err := mutantsOf("sample.go", []byte(source))
+	if err != nil || len(mutants) != 3 {
+		t.Fatalf("%d mutants, %v", len(mutants), err)
+	}
+	const want = "package sample\n\nvar most = 7\n\nfunc add(a *int) {\nif activeMutant == 3 {\n//line mutant3:1\nfunc() {\n\t // one\n\n}(); return\n}\n" +
+		"//line woven:1\n\n\t*a++ // one\n}\n"
+	if got := string(weave([]byte(source), mutants, nil)); got != want {
+		t.Errorf("woven as\n%s\nwant\n%s", got, want)
+	}
+	if got := string(weave([]byte(source), mutants, map[int]bool{3: true})); got != source {
+		t.Errorf("woven without the mutant as\n%s", got)
+	}
+	if got := failures("x/mutant3:1:2: no\n./mutant12:7:1: no\nwoven:3:1: no\n"); !slices.Equal(got, []int{3, 12}) {
+		t.Errorf("failures %v", got)
+	}
+}

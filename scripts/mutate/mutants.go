@@ -16,6 +16,13 @@ type mutant struct {
 	function string
 	line     int
 	what     string
+	within   *body // nil outside of functions
+}
+
+// body is what stands between a function's braces.
+type body struct {
+	from, to int    // offsets
+	results  string // the function's, as they are written
 }
 
 func (m mutant) apply(source []byte) []byte {
@@ -42,9 +49,9 @@ func mutantsOf(name string, source []byte) ([]mutant, error) {
 	}
 	f := &finder{files: files, source: source}
 	for _, declaration := range tree.Decls {
-		f.function = "-"
+		f.function, f.body = "-", nil
 		if function, ok := declaration.(*ast.FuncDecl); ok {
-			f.function = function.Name.Name
+			f.function, f.body = function.Name.Name, f.bodyOf(function)
 		}
 		ast.Inspect(declaration, f.visit)
 	}
@@ -55,7 +62,19 @@ type finder struct {
 	files    *token.FileSet
 	source   []byte
 	function string
+	body     *body
 	found    []mutant
+}
+
+func (f *finder) bodyOf(function *ast.FuncDecl) *body {
+	if function.Body == nil {
+		return nil
+	}
+	b := &body{from: f.offset(function.Body.Lbrace) + 1, to: f.offset(function.Body.Rbrace)}
+	if function.Type.Results != nil {
+		b.results = f.text(function.Type.Results)
+	}
+	return b
 }
 
 func (f *finder) visit(node ast.Node) bool {
@@ -114,13 +133,19 @@ func (f *finder) remove(statement ast.Node) {
 }
 
 func (f *finder) add(from, to token.Pos, text, what string) {
-	place := f.files.Position(from)
-	f.found = append(f.found, mutant{place.Offset, f.files.Position(to).Offset, text, f.function, place.Line, shorten(what)})
+	m := mutant{from: f.offset(from), to: f.offset(to), text: text, function: f.function, line: f.files.Position(from).Line,
+		what: shorten(what)}
+	if f.body != nil && f.body.from <= m.from && m.to <= f.body.to {
+		m.within = f.body
+	}
+	f.found = append(f.found, m)
 }
 
 func (f *finder) text(n ast.Node) string {
-	return string(f.source[f.files.Position(n.Pos()).Offset:f.files.Position(n.End()).Offset])
+	return string(f.source[f.offset(n.Pos()):f.offset(n.End())])
 }
+
+func (f *finder) offset(at token.Pos) int { return f.files.Position(at).Offset }
 
 // shorten is a text on one line, and not a whole function.
 func shorten(text string) string {
