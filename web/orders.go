@@ -35,6 +35,9 @@ func (s *server) order(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := view.OrderPage{Chrome: s.chrome(r, "Order "+o.ID, "orders"), Order: o, Live: r.URL.Query().Get("live") != "off"}
 	p.Phase = view.PhaseOf(o, s.now())
+	if err := s.quoted(r, &p); err != nil {
+		return err
+	}
 	if p.License, err = s.licenseOf(r, o); err != nil {
 		return err
 	}

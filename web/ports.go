@@ -43,6 +43,16 @@ type Orders interface {
 	Watch(ctx context.Context, orderID string) <-chan struct{}
 }
 
+// Quotes shows and settles quotes. Every call is bound to an organization; ErrNotFound also for orders that are by no quote.
+type Quotes interface {
+	// Quote finds an order with its quote and invoices.
+	Quote(ctx context.Context, organizationID, orderID string) (fulfillment.Record, error)
+	// Accept and Decline settle an open quote. ErrQuoteClosed.
+	Accept(ctx context.Context, organizationID, orderID, userID string) error
+	Decline(ctx context.Context, organizationID, orderID string) error
+	PDF(ctx context.Context, organizationID, orderID string) ([]byte, error)
+}
+
 // Previewer renders what an order would issue now.
 type Previewer interface {
 	Preview(ctx context.Context, o fulfillment.Order) (fulfillment.License, error)

@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
+
+	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
 )
 
 // Bounds of what a request may carry.
@@ -95,6 +97,13 @@ func (s *server) memberRoutes(r chi.Router) {
 	r.Post("/orders/{order}/pay", s.page(s.buyer(s.pay)))
 	r.Post("/orders/{order}/cancel", s.page(s.buyer(s.cancelOrder)))
 	r.Post("/orders/{order}/billing", s.page(s.buyer(s.manageBilling)))
+	s.get(r, "/orders/{order}/quote.pdf", s.quotePDF)
+	s.get(r, "/orders/{order}/invoice", s.toInvoice(func(i fulfillment.Invoice) string { return i.HostedURL }))
+	s.get(r, "/orders/{order}/invoice.pdf", s.toInvoice(func(i fulfillment.Invoice) string { return i.PDFURL }))
+	s.get(r, "/orders/{order}/accept", s.buyer(s.answerQuote(true)))
+	r.Post("/orders/{order}/accept", s.page(s.buyer(s.acceptQuote)))
+	s.get(r, "/orders/{order}/decline", s.buyer(s.answerQuote(false)))
+	r.Post("/orders/{order}/decline", s.page(s.buyer(s.declineQuote)))
 
 	s.get(r, "/licenses", s.licenses)
 	s.get(r, "/licenses/{license}", s.license)

@@ -163,6 +163,9 @@ func (s *server) stillMember(ctx context.Context, a actor) error {
 func (st *stream) show(o fulfillment.Order) (more bool, err error) {
 	s := st.server
 	p := view.OrderPage{Chrome: s.chrome(st.r, "", "orders"), Order: o, Live: true, Phase: view.PhaseOf(o, s.now())}
+	if err := s.quoted(st.r, &p); err != nil {
+		return false, err
+	}
 	if p.License, err = s.licenseOf(st.r, o); err != nil {
 		return false, err
 	}

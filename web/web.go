@@ -19,6 +19,7 @@ type Config struct {
 	Accounts  Accounts
 	Catalog   Catalog
 	Orders    Orders
+	Quotes    Quotes
 	Previewer Previewer
 
 	Subscriptions Subscriptions
@@ -56,6 +57,7 @@ func (c Config) validate() error {
 	missing("Accounts", c.Accounts == nil)
 	missing("Catalog", c.Catalog == nil)
 	missing("Orders", c.Orders == nil)
+	missing("Quotes", c.Quotes == nil)
 	missing("Previewer", c.Previewer == nil)
 	missing("Subscriptions", c.Subscriptions == nil)
 	missing("Licenses", c.Licenses == nil)

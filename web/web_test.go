@@ -51,7 +51,7 @@ func (b *safeBuffer) String() string {
 func config(s *fake.Services, public string) web.Config {
 	u, _ := url.Parse(public)
 	return web.Config{
-		PublicURL: u, Accounts: fake.Accounts{Services: s}, Catalog: s, Orders: s, Previewer: s, Subscriptions: fake.Subscriptions{Services: s}, Licenses: fake.Licenses{Services: s},
+		PublicURL: u, Accounts: fake.Accounts{Services: s}, Catalog: s, Orders: s, Quotes: fake.Quotes{Services: s}, Previewer: s, Subscriptions: fake.Subscriptions{Services: s}, Licenses: fake.Licenses{Services: s},
 		Links: fake.Links{Services: s}, Inbox: s, Revocations: fake.Revocations{Services: s}, Health: s, Enrollment: fake.Enrollment{Services: s}, Requests: fake.Requests{Services: s}, SessionStore: memstore.NewWithCleanupInterval(0),
 		BillingOrigin: "https://billing.stripe.example", CheckoutOrigin: "https://checkout.stripe.example", Contact: "licensing@metrum.example", Clock: fake.Now,
 	}
@@ -175,7 +175,7 @@ func TestNewTellsEverythingThatIsMissing(t *testing.T) {
 	if err == nil {
 		t.Fatal("an empty configuration was taken")
 	}
-	for _, want := range []string{"Accounts", "Catalog", "Orders", "Previewer", "Licenses", "Links", "Inbox", "Health", "Enrollment", "Requests", "SessionStore", "CheckoutOrigin", "Contact", "PublicURL"} {
+	for _, want := range []string{"Accounts", "Catalog", "Orders", "Quotes", "Previewer", "Licenses", "Links", "Inbox", "Health", "Enrollment", "Requests", "SessionStore", "CheckoutOrigin", "Contact", "PublicURL"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not name %s", err, want)
 		}

@@ -99,6 +99,10 @@ func (a *parts) handler(ctx context.Context, watcher *postgres.Watcher) (http.Ha
 	if err != nil {
 		return nil, err
 	}
+	quotes, err := a.quotes(orders)
+	if err != nil {
+		return nil, err
+	}
 	library, err := fulfillment.NewLibrary(fulfillment.LibraryConfig{
 		Licenses: a.store, Links: a.store, Secret: []byte(a.config.Secret.Reveal()), Now: time.Now, Random: rand.Reader,
 	})
@@ -122,7 +126,7 @@ func (a *parts) handler(ctx context.Context, watcher *postgres.Watcher) (http.Ha
 		return nil, err
 	}
 	return web.New(web.Config{
-		PublicURL: public, Accounts: accounts, Catalog: a.catalog, Orders: orders, Previewer: orders, Subscriptions: subscriptions, Licenses: library, Links: library,
+		PublicURL: public, Accounts: accounts, Catalog: a.catalog, Orders: orders, Quotes: quotes, Previewer: orders, Subscriptions: subscriptions, Licenses: library, Links: library,
 		Inbox: inbox, Revocations: fulfillment.NewRevocationFile(a.store, time.Now), Health: health{a.store, a.signer}, Enrollment: enrollment, Requests: requests, SessionStore: postgres.NewSessions(a.pool, time.Now),
 		BillingOrigin: a.config.StripeBillingOrigin, CheckoutOrigin: a.config.StripeCheckoutOrigin, Contact: a.config.Contact, Clock: time.Now, Rand: rand.Reader,
 		Logger: a.log, TestMode: !livemode, ClientIP: a.config.ClientIP(),

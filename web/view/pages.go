@@ -148,12 +148,15 @@ type (
 	// OrderPage is an order's progress and receipt.
 	OrderPage struct {
 		Chrome
-		Order   fulfillment.Order
-		Phase   Phase
-		License *fulfillment.License
-		Live    bool
-
+		Order      fulfillment.Order
+		Phase      Phase
+		License    *fulfillment.License
+		Live       bool
 		Subscribed *fulfillment.Subscribed // that the order began or is a cycle of; nil if none
+		// Of an order by quote; nil while there is none.
+		Quote   *fulfillment.Quote
+		Invoice *fulfillment.Invoice
+		Preview *license.Payload // what the license would contain
 	}
 	// LicensesPage lists licenses.
 	LicensesPage struct {

@@ -73,7 +73,7 @@ func (p Phase) Until(o fulfillment.Order, now time.Time) time.Duration {
 // Moves reports whether the page may change within minutes, so that it should watch.
 func (p Phase) Moves() bool {
 	switch p {
-	case PhaseChecking, PhaseIssuing, PhaseStill, PhaseLate, PhaseReview:
+	case PhaseChecking, PhaseIssuing, PhaseStill, PhaseLate, PhaseReview, PhaseAccepting, PhaseInvoice:
 		return true
 	}
 	return false
@@ -102,6 +102,12 @@ func (p Phase) Heading() string {
 		return "Payment was not taken"
 	case PhaseCanceled:
 		return "This order was canceled"
+	case PhaseQuote:
+		return "Your quote is ready"
+	case PhaseAccepting:
+		return "Quote accepted"
+	case PhaseInvoice:
+		return "Your invoice is ready"
 	}
 	return "Not ordered yet"
 }
@@ -112,6 +118,8 @@ func (p OrderPage) Title() string { return p.Heading() + ", " + Middle(p.Order.I
 // Heading is the page's heading: the phase's, until a revocation bundle stops the license.
 func (p OrderPage) Heading() string {
 	switch {
+	case p.Phase == PhaseFailed && p.Quote != nil:
+		return "This quote has ended"
 	case !p.stopped():
 		return p.Phase.Heading()
 	case p.License.Standing(p.Now) == fulfillment.StandingSuspended:
@@ -184,6 +192,12 @@ func stepNow(p Phase, free bool) string {
 		return "Being signed"
 	case PhaseLate:
 		return "Not signed yet"
+	case PhaseQuote:
+		return "Waiting for your answer"
+	case PhaseAccepting:
+		return "Invoice being made"
+	case PhaseInvoice:
+		return "Waiting for the payment"
 	}
 	return ""
 }
@@ -191,7 +205,7 @@ func stepNow(p Phase, free bool) string {
 // current is the step that the order is at, and how it is doing there; past the last when all is done.
 func current(o fulfillment.Order, p Phase) (int, string) {
 	switch p {
-	case PhaseChecking, PhaseBank, PhaseOwed:
+	case PhaseChecking, PhaseBank, PhaseOwed, PhaseQuote, PhaseAccepting, PhaseInvoice:
 		return 1, "current"
 	case PhaseFailed:
 		return 1, "failed"

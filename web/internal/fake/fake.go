@@ -34,6 +34,7 @@ type Services struct {
 	SignIns       map[string]account.SignIn // by token; the code of each is "123456"
 	Used          map[string]bool
 	OrderList     []fulfillment.Order
+	QuoteSeen     map[string]fulfillment.Seen // by order
 	LicenseList   []fulfillment.License
 	DeploymentSet []fulfillment.Deployment
 
@@ -82,6 +83,7 @@ func New(now func() time.Time) *Services {
 	}
 	s.BundleValue = bundle(now())
 	s.fill()
+	s.addQuotes()
 	return s
 }
 

@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	services := fake.New(fake.Now)
 	h, err := web.New(web.Config{
-		PublicURL: &url.URL{Scheme: "http", Host: *addr}, Accounts: fake.Accounts{Services: services}, Catalog: services, Orders: services,
+		PublicURL: &url.URL{Scheme: "http", Host: *addr}, Accounts: fake.Accounts{Services: services}, Catalog: services, Orders: services, Quotes: fake.Quotes{Services: services},
 		Previewer: services, Subscriptions: fake.Subscriptions{Services: services}, Licenses: fake.Licenses{Services: services}, Links: fake.Links{Services: services}, Inbox: services, Revocations: fake.Revocations{Services: services},
 		Health: services, Enrollment: fake.Enrollment{Services: services}, Requests: fake.Requests{Services: services}, SessionStore: memstore.New(), BillingOrigin: "https://billing.stripe.example", CheckoutOrigin: "https://checkout.stripe.example",
 		Contact: "licensing@metrum.example", Clock: fake.Now,
