@@ -45,34 +45,6 @@ func (noStripe) RetryEvent(context.Context, string) error { return errNoStripe }
 
 var errNoStripe = errors.New("this command does not ask Stripe")
 
-func (p program) reconcile(ctx context.Context, args []string) error {
-	if err := noArguments(args); err != nil {
-		return err
-	}
-	a, err := p.open(ctx, config.Database|config.Signer|config.Stripe)
-	if err != nil {
-		return err
-	}
-	defer a.Close()
-	if _, err := a.checkMode(ctx); err != nil {
-		return err
-	}
-	fulfiller, err := a.fulfiller(noMail{})
-	if err != nil {
-		return err
-	}
-	done, err := fulfiller.Reconcile(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(p.stdout, "checked %d orders, asked Stripe for %d events, %d failed\npaid without license %d\nlicense without payment %d\n",
-		done.Checked, done.Asked, done.Failed, done.PaidWithoutLicense, done.LicenseWithoutPayment)
-	if done.Failed+done.PaidWithoutLicense+done.LicenseWithoutPayment > 0 {
-		return errors.New("the orders and Stripe do not agree; see the log")
-	}
-	return nil
-}
-
 func (p program) restore(ctx context.Context, args []string) error {
 	if err := noArguments(args); err != nil {
 		return err

@@ -21,7 +21,8 @@ const usage = `usage: portal COMMAND
   serve                  answer the browser and Stripe's webhooks
   worker                 work the jobs: evaluate, issue, mail, reconcile
   migrate                bring the database to this binary's schema
-  reconcile              compare open orders with Stripe once, and count the gaps
+  reconcile [-dry-run]   compare orders, events, refunds and disputes with Stripe once, and count the gaps; exits with 1
+                         where any is left. A dry run tells what it would do and changes nothing
   catalog plan|push|status [-webhook URL] [-secret-file FILE]
                          compare packages, prices and the webhook endpoint at Stripe with the trust bundle; push mends
                          what differs and writes a new endpoint's secret for the signer, status fails where something does
@@ -50,7 +51,8 @@ const usage = `usage: portal COMMAND
   replay                 send the signer the evidence of licenses that its log lost
 
 Every command takes its configuration from the environment: DATABASE_URL, PORTAL_PUBLIC_URL, PORTAL_LISTEN,
-PORTAL_CONTACT, PORTAL_SECRET_FILE, SIGNER_SOCKET (or SIGNER_URL), STRIPE_API_KEY_FILE, STRIPE_API_URL, SMTP_URL, MAIL_FROM.
+PORTAL_CONTACT, PORTAL_SECRET_FILE, SIGNER_SOCKET (or SIGNER_URL), STRIPE_API_KEY_FILE, STRIPE_API_URL, SMTP_URL, MAIL_FROM,
+STRIPE_WEBHOOK_URL, PORTAL_METRICS_LISTEN.
 A command says which of them it misses.
 `
 

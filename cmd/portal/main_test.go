@@ -231,9 +231,16 @@ func TestTheCommandsWorkOnAFreshPlace(t *testing.T) {
 	if out := p.mustRun("replay"); !strings.Contains(out, "which lacked 0") {
 		t.Errorf("replay: %s", out)
 	}
-	if out := p.mustRun("reconcile"); !strings.Contains(out, "paid without license 0") {
-		t.Errorf("reconcile: %s", out)
+	if out, err := p.run("reconcile", "-dry-run"); err == nil || !strings.Contains(out, "endpoint: http://localhost:8080/webhooks/stripe: the webhook endpoint is missing") {
+		t.Errorf("reconcile without the portal's endpoint: %v, %s", err, out)
 	}
+	p.env["STRIPE_WEBHOOK_URL"] = webhook[1]
+	for _, args := range [][]string{{"reconcile", "-dry-run"}, {"reconcile"}} {
+		if out := p.mustRun(args...); !strings.Contains(out, "paid without license 0") || !strings.Contains(out, "events missing 0") || !strings.Contains(out, "webhook endpoint enabled") {
+			t.Errorf("%v: %s", args, out)
+		}
+	}
+	p.env["PORTAL_METRICS_LISTEN"] = freeAddress(t)
 	if out := p.mustRun("staff", "review"); !strings.Contains(out, "no order is in review") {
 		t.Errorf("staff review: %s", out)
 	}
@@ -256,6 +263,9 @@ func TestTheCommandsWorkOnAFreshPlace(t *testing.T) {
 	}
 	if status != http.StatusOK {
 		t.Fatalf("/healthz answers %d", status)
+	}
+	if status := get("http://" + p.env["PORTAL_METRICS_LISTEN"] + "/metrics"); status != http.StatusOK {
+		t.Errorf("/metrics answers %d", status)
 	}
 	if status := get(url + "/packages"); status != http.StatusOK {
 		t.Errorf("/packages answers %d", status)

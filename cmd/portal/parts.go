@@ -175,6 +175,13 @@ func (a *parts) revoker(stripe fulfillment.TakenStripe, m fulfillment.StandingMa
 	})
 }
 
+func (a *parts) reconciler(revoker *fulfillment.Revoker) (*fulfillment.Reconciler, error) {
+	return fulfillment.NewReconciler(fulfillment.ReconcilerConfig{
+		Store: a.store, Events: a.store, Gauges: a.store, Stripe: a.stripe, Revoker: revoker, Catalog: a.catalog,
+		WebhookURL: a.config.StripeWebhookURL, Now: time.Now, Log: a.log,
+	})
+}
+
 func (a *parts) executor(keeper fulfillment.BundleKeeper, m fulfillment.ReplacementMailer) (*fulfillment.Executor, error) {
 	return fulfillment.NewExecutor(fulfillment.ExecutorConfig{
 		Store: a.store, Rotation: a.store, Subjects: a.store, Mails: a.store, Signer: a.signer, Bundles: keeper, Catalog: a.catalog, Mailer: m,

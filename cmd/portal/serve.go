@@ -152,6 +152,11 @@ func (p program) worker(ctx context.Context, args []string) error {
 	if err := a.awaitDatabase(ctx); err != nil {
 		return nil // told to stop meanwhile
 	}
+	stopMetrics, err := a.serveMetrics(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopMetrics()
 	if err := runner.Start(ctx); err != nil {
 		return err
 	}
@@ -190,8 +195,12 @@ func (a *parts) runner() (*jobs.Runner, *fulfillment.Fulfiller, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	reconciler, err := a.reconciler(revoker)
+	if err != nil {
+		return nil, nil, err
+	}
 	runner, err := jobs.NewRunner(jobs.Config{
-		Pool: a.pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, Revoker: revoker, Executor: executor, BillMails: fulfillment.NewBillMails(a.store, mailer, time.Now), SignIns: accounts, Sender: mailer,
+		Pool: a.pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, Revoker: revoker, Executor: executor, Reconciler: reconciler, BillMails: fulfillment.NewBillMails(a.store, mailer, time.Now), SignIns: accounts, Sender: mailer,
 		Tidier: housekeeping{postgres.NewSessions(a.pool, time.Now), postgres.NewAccounts(a.pool, a.queue), postgres.NewRateLimits(a.pool), time.Now},
 		Poll:   a.config.JobPollInterval, Workers: a.config.JobConcurrency, Reconcile: a.config.ReconcileInterval, Log: a.log,
 	})

@@ -31,6 +31,10 @@ type Config struct {
 	StripeBillingOrigin  string // STRIPE_BILLING_ORIGIN, https://billing.stripe.com: where the form of "Manage billing" leads
 	StripeCheckoutOrigin string // STRIPE_CHECKOUT_ORIGIN, https://checkout.stripe.com: where a form may lead
 
+	StripeWebhookURL string // STRIPE_WEBHOOK_URL, PORTAL_PUBLIC_URL and /webhooks/stripe: where Stripe sends events
+
+	MetricsListen string // PORTAL_METRICS_LISTEN, none: a loopback host:port where the worker answers /metrics
+
 	SMTPURL  Secret // SMTP_URL, required: see mail.ParseSMTPURL
 	MailFrom string // MAIL_FROM, required
 
@@ -45,17 +49,19 @@ type Part uint
 
 // The parts. A command names what it needs: Load(getenv, Database|Stripe).
 const (
-	Database Part = 1 << iota // DATABASE_URL
-	Web                       // PORTAL_PUBLIC_URL, PORTAL_LISTEN, PORTAL_CONTACT, PORTAL_TRUSTED_PROXIES
-	Signer                    // SIGNER_*
-	Stripe                    // STRIPE_*
-	Mail                      // SMTP_URL, MAIL_FROM, PORTAL_PUBLIC_URL
-	Accounts                  // PORTAL_SECRET_FILE, SIGN_INS_*
-	Jobs                      // JOB_*, RECONCILE_INTERVAL, SHUTDOWN_TIMEOUT
-	Links                     // PORTAL_PUBLIC_URL, PORTAL_SECRET_FILE
+	Database  Part = 1 << iota // DATABASE_URL
+	Web                        // PORTAL_PUBLIC_URL, PORTAL_LISTEN, PORTAL_CONTACT, PORTAL_TRUSTED_PROXIES
+	Signer                     // SIGNER_*
+	Stripe                     // STRIPE_*
+	Mail                       // SMTP_URL, MAIL_FROM, PORTAL_PUBLIC_URL
+	Accounts                   // PORTAL_SECRET_FILE, SIGN_INS_*
+	Jobs                       // JOB_*, RECONCILE_INTERVAL, SHUTDOWN_TIMEOUT
+	Links                      // PORTAL_PUBLIC_URL, PORTAL_SECRET_FILE
+	Reconcile                  // PORTAL_PUBLIC_URL, STRIPE_WEBHOOK_URL
+	Metrics                    // PORTAL_METRICS_LISTEN
 
 	Serve  = Database | Web | Signer | Stripe | Accounts | Jobs
-	Worker = Database | Signer | Stripe | Mail | Accounts | Jobs
+	Worker = Database | Signer | Stripe | Mail | Accounts | Jobs | Reconcile | Metrics
 	All    = Serve | Worker
 )
 
@@ -67,8 +73,14 @@ func Load(getenv func(string) string, parts Part) (Config, error) {
 	if parts&Database != 0 {
 		c.DatabaseURL = r.databaseURL()
 	}
-	if parts&(Web|Mail|Links) != 0 {
+	if parts&(Web|Mail|Links|Reconcile) != 0 {
 		c.PublicURL = r.publicURL()
+	}
+	if parts&Reconcile != 0 {
+		c.StripeWebhookURL = r.webhookURL(c.PublicURL)
+	}
+	if parts&Metrics != 0 {
+		c.MetricsListen = r.loopback("PORTAL_METRICS_LISTEN")
 	}
 	if parts&Web != 0 {
 		c.Listen = r.listen()

@@ -105,6 +105,31 @@ func (r *reader) listen() string {
 	return v
 }
 
+// webhookURL is where Stripe sends events: unless it is told, the portal's own path.
+func (r *reader) webhookURL(public string) string {
+	const name = "STRIPE_WEBHOOK_URL"
+	v := r.optional(name, "")
+	if v == "" {
+		return strings.TrimSuffix(public, "/") + "/webhooks/stripe"
+	}
+	if u, err := url.Parse(v); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		r.problem(name, "is not an http(s) URL")
+	}
+	return v
+}
+
+// loopback takes a host:port that other hosts cannot reach; "" for none.
+func (r *reader) loopback(name string) string {
+	v := r.optional(name, "")
+	if v == "" {
+		return ""
+	}
+	if a, err := netip.ParseAddrPort(v); err != nil || !a.Addr().IsLoopback() || a.Port() == 0 {
+		r.problem(name, "is not a loopback address and port, such as 127.0.0.1:9464")
+	}
+	return v
+}
+
 // address takes a bare e-mail address.
 func (r *reader) address(name string) string {
 	v := r.required(name, "an e-mail address")

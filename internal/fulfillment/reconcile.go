@@ -31,6 +31,8 @@ type ReconcileStore interface {
 	DueOrders(ctx context.Context, before time.Time, limit int) ([]Due, error)
 	// Gaps counts the paid orders without a license that are older than the time, and the licenses without a paid order.
 	Gaps(ctx context.Context, before time.Time) (paidWithoutLicense, licenseWithoutPayment int, err error)
+	// SetPass notes that a pass went through.
+	SetPass(ctx context.Context, name string, state PassState) error
 }
 
 // Reconciliation is what one pass found and did.
@@ -74,7 +76,15 @@ func (s *Fulfiller) Reconcile(ctx context.Context) (Reconciliation, error) {
 	if done.PaidWithoutLicense+done.LicenseWithoutPayment > 0 {
 		s.c.Log.ErrorContext(ctx, "reconcile: gap", "paid_without_license", done.PaidWithoutLicense, "license_without_payment", done.LicenseWithoutPayment)
 	}
-	return done, err
+	if err != nil {
+		return done, err
+	}
+	return done, s.c.Reconciles.SetPass(ctx, PassOrders, PassState{SucceededAt: now, Open: done.Failed + done.PaidWithoutLicense + done.LicenseWithoutPayment})
+}
+
+// Due lists the orders that Reconcile would look at now, those that it looked at a moment ago as well, and changes nothing.
+func (s *Fulfiller) Due(ctx context.Context) ([]Due, error) {
+	return s.c.Reconciles.DueOrders(ctx, s.c.Now(), reconcileBatch)
 }
 
 var errNoEvent = errors.New("stripe keeps no event of the payment; staff must act")

@@ -334,6 +334,8 @@ func (noSignIns) SignInMail(context.Context, string) (account.Mail, error) {
 }
 func (noSignIns) SendSignIn(context.Context, account.Mail) error { return nil }
 func (noSignIns) Tidy(context.Context) error                     { return nil }
+func (noSignIns) Hourly(context.Context) error                   { return nil }
+func (noSignIns) Daily(context.Context) error                    { return nil }
 
 // work starts a worker on the portal's database.
 func (w *world) work() *jobs.Runner { return w.workPolling(5 * time.Millisecond) }
@@ -350,7 +352,7 @@ func (w *world) workPolling(poll time.Duration) *jobs.Runner {
 func (w *world) workWith(poll time.Duration, revoker jobs.Revoker) *jobs.Runner {
 	w.t.Helper()
 	runner, err := jobs.NewRunner(jobs.Config{
-		Pool: w.pool, Schema: postgres.JobSchema, Fulfiller: w.fulfiller, Revoker: revoker, Executor: w.executor, BillMails: fulfillment.NewBillMails(w.store, w, time.Now), SignIns: noSignIns{}, Sender: noSignIns{}, Tidier: noSignIns{},
+		Pool: w.pool, Schema: postgres.JobSchema, Fulfiller: w.fulfiller, Revoker: revoker, Executor: w.executor, Reconciler: noSignIns{}, BillMails: fulfillment.NewBillMails(w.store, w, time.Now), SignIns: noSignIns{}, Sender: noSignIns{}, Tidier: noSignIns{},
 		Poll: poll, Workers: 4, Reconcile: time.Hour, Log: w.log,
 	})
 	w.must(err)

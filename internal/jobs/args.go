@@ -131,6 +131,24 @@ func (ReconcileArgs) Kind() string { return "reconcile" }
 // InsertOpts tries a pass once: the next one is soon.
 func (ReconcileArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
 
+// ReconcileHourlyArgs compares the events and the webhook endpoint with Stripe.
+type ReconcileHourlyArgs struct{}
+
+// Kind implements river.JobArgs.
+func (ReconcileHourlyArgs) Kind() string { return "reconcile_hourly" }
+
+// InsertOpts tries a pass a few times: the next one is in an hour.
+func (ReconcileHourlyArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 5} }
+
+// ReconcileDailyArgs compares refunds and disputes with Stripe.
+type ReconcileDailyArgs struct{}
+
+// Kind implements river.JobArgs.
+func (ReconcileDailyArgs) Kind() string { return "reconcile_daily" }
+
+// InsertOpts tries a pass a few times: the next one is tomorrow.
+func (ReconcileDailyArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 20} }
+
 // RevocationsArgs fetches the revocation bundle in force.
 type RevocationsArgs struct{}
 

@@ -50,6 +50,12 @@ type BillMails interface {
 	SendInvoiceMail(ctx context.Context, invoiceID string) error
 }
 
+// Reconciler finds what Stripe told and did not arrive.
+type Reconciler interface {
+	Hourly(ctx context.Context) error
+	Daily(ctx context.Context) error
+}
+
 // Tidier forgets what is of no more use: expired sessions, old counts of attempts.
 type Tidier interface {
 	Tidy(ctx context.Context) error
@@ -62,25 +68,27 @@ const (
 	DefaultReconcile = time.Minute
 
 	tidyEvery        = time.Hour
+	passTimeout      = 10 * time.Minute // of a pass over lists of Stripe's
 	revocationsEvery = time.Hour
 	jobTimeout       = 45 * time.Second // above the time limits of Stripe's and the signer's clients
 )
 
 // Config is what a Runner needs. Poll, Workers and Reconcile have defaults; the rest is required.
 type Config struct {
-	Pool      *pgxpool.Pool
-	Schema    string
-	Fulfiller Fulfiller
-	Revoker   Revoker
-	Executor  Executor
-	BillMails BillMails
-	SignIns   SignIns
-	Sender    SignInSender
-	Tidier    Tidier
-	Poll      time.Duration // how often to look for jobs that did not announce themselves; 1 ms at least
-	Workers   int           // jobs at once in this process
-	Reconcile time.Duration // between two reconciliations, of all processes together
-	Log       *slog.Logger
+	Pool       *pgxpool.Pool
+	Schema     string
+	Fulfiller  Fulfiller
+	Revoker    Revoker
+	Executor   Executor
+	BillMails  BillMails
+	Reconciler Reconciler
+	SignIns    SignIns
+	Sender     SignInSender
+	Tidier     Tidier
+	Poll       time.Duration // how often to look for jobs that did not announce themselves; 1 ms at least
+	Workers    int           // jobs at once in this process
+	Reconcile  time.Duration // between two reconciliations, of all processes together
+	Log        *slog.Logger
 }
 
 // Runner works jobs in this process.
@@ -88,8 +96,8 @@ type Runner struct{ client *river.Client[pgx.Tx] }
 
 // NewRunner returns a runner that has not started, or says what is missing.
 func NewRunner(c Config) (*Runner, error) {
-	if c.Pool == nil || c.Schema == "" || c.Fulfiller == nil || c.Revoker == nil || c.Executor == nil || c.BillMails == nil || c.SignIns == nil || c.Sender == nil || c.Tidier == nil || c.Log == nil {
-		return nil, errors.New("jobs: a pool, schema, fulfiller, revoker, executor, bill mails, sign-ins, sender, tidier and log are needed")
+	if c.Pool == nil || c.Schema == "" || c.Fulfiller == nil || c.Revoker == nil || c.Executor == nil || c.BillMails == nil || c.Reconciler == nil || c.SignIns == nil || c.Sender == nil || c.Tidier == nil || c.Log == nil {
+		return nil, errors.New("jobs: a pool, schema, fulfiller, revoker, executor, bill mails, reconciler, sign-ins, sender, tidier and log are needed")
 	}
 	if c.Poll == 0 {
 		c.Poll = DefaultPoll
@@ -107,6 +115,7 @@ func NewRunner(c Config) (*Runner, error) {
 		RescueStuckJobsAfter: 2 * jobTimeout, // a worker that was killed keeps its jobs no longer
 		PeriodicJobs: []*river.PeriodicJob{
 			every(c.Reconcile, ReconcileArgs{}), every(revocationsEvery, RevocationsArgs{}), every(tidyEvery, TidyArgs{}),
+			every(time.Hour, ReconcileHourlyArgs{}), every(24*time.Hour, ReconcileDailyArgs{}),
 		},
 	})
 	if err != nil {
@@ -133,8 +142,22 @@ func (r *Runner) Stop(ctx context.Context) error {
 	return r.client.StopAndCancel(last)
 }
 
+// pass works a job that reads lists of Stripe's, which takes longer than the others may.
+type pass[T river.JobArgs] struct {
+	river.WorkerDefaults[T]
+	run func(ctx context.Context) error
+}
+
+// Work implements river.Worker.
+func (p pass[T]) Work(ctx context.Context, _ *river.Job[T]) error { return p.run(ctx) }
+
+// Timeout implements river.Worker.
+func (p pass[T]) Timeout(*river.Job[T]) time.Duration { return passTimeout }
+
 func workers(c Config) *river.Workers {
 	w, f := river.NewWorkers(), c.Fulfiller
+	river.AddWorker(w, pass[ReconcileHourlyArgs]{run: c.Reconciler.Hourly})
+	river.AddWorker(w, pass[ReconcileDailyArgs]{run: c.Reconciler.Daily})
 	river.AddWorker(w, river.WorkFunc(func(ctx context.Context, j *river.Job[EvaluateArgs]) error {
 		if j.Args.OrderID != "" {
 			return outcome(f.EvaluateOrder(ctx, j.Args.OrderID))

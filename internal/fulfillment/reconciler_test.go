@@ -1,0 +1,218 @@
+package fulfillment_test
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+)
+
+// reconcilerAt makes a reconciler that lives so much later; what it logs is in w.logged.
+func (w *world) reconcilerAt(later time.Duration) *fulfillment.Reconciler {
+	w.t.Helper()
+	now := func() time.Time { return time.Now().Add(later) }
+	r, err := fulfillment.NewReconciler(fulfillment.ReconcilerConfig{
+		Store: w.store, Events: w.store, Gauges: w.store, Stripe: w.stripe, Revoker: w.revokerWith(w.signer, now),
+		Catalog: fulfillment.NewCatalog(w.signer, time.Now), WebhookURL: "http://localhost/webhooks/stripe", Now: now,
+		Log: slog.New(slog.NewTextHandler(&w.logged, nil)),
+	})
+	w.must(err)
+	return r
+}
+
+func TestEventsThatWereLostAreAskedForAndTheCursorWaitsForThem(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	c := w.customer()
+	before := c.buy(c.request("credit-pack-5m"))
+	w.idle()
+	o := c.draft(c.request("credit-pack-5m"))
+	w.sim("/_sim/delivery", map[string]any{"drop": 1}, nil)
+	c.payBy(c.checkout(o), "card_ok")
+	w.sim("/_sim/delivery", map[string]any{}, nil)
+	if n, err := w.reconcilerAt(0).Events(t.Context(), false, nil); err != nil || n != 0 {
+		t.Fatalf("%d missing while it may be under way: %v", n, err)
+	}
+	late := w.reconcilerAt(11 * time.Minute)
+	var told []fulfillment.Finding
+	n, err := late.Events(t.Context(), true, func(f fulfillment.Finding) { told = append(told, f) })
+	w.must(err)
+	if n != 1 || len(told) != 1 || !strings.HasPrefix(told[0].Detail, "checkout.session.completed of cs_") || w.count("SELECT count(*) FROM events WHERE outcome = 'evaluated'") == 0 {
+		t.Fatalf("%d, %+v", n, told)
+	}
+	w.idle()
+	if s := c.order(o).State; s == fulfillment.StateIssued {
+		t.Fatal("a dry run asked Stripe")
+	}
+	n, err = late.Events(t.Context(), false, nil)
+	w.must(err)
+	pass, err := w.store.Pass(t.Context(), fulfillment.PassEvents)
+	w.must(err)
+	if n != 1 || pass.Open != 1 || time.Since(pass.Since) > time.Minute || !strings.Contains(w.logged.String(), "reconcile: events missing") {
+		t.Fatalf("%d, %+v, logged %s", n, pass, &w.logged)
+	}
+	c.becomes(o, fulfillment.StateIssued)
+	if n, err = late.Events(t.Context(), false, nil); n != 0 || err != nil {
+		t.Errorf("%d still missing: %v", n, err)
+	}
+	if before = c.again(before); w.count("SELECT count(*) FROM issuances") != 2 {
+		t.Errorf("%s was issued again", before.ID)
+	}
+}
+
+func TestRefundsAndDisputesWhoseEventsWereLostAreFoundDaily(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	c := w.customer()
+	r := w.reconcilerAt(time.Hour)
+	findings := func(dry bool) (list []string) {
+		t.Helper()
+		n, err := r.Payments(t.Context(), dry, func(f fulfillment.Finding) { list = append(list, f.OrderID+" "+f.Detail) })
+		w.must(err)
+		if n != len(list) {
+			t.Errorf("%d open, told %q", n, list)
+		}
+		return list
+	}
+	var licenses [4]fulfillment.License
+	var sessions [4]string
+	for i := range licenses {
+		licenses[i] = c.buy(c.request("credit-pack-5m"))
+		sessions[i] = w.session(fulfillment.Order{ID: licenses[i].OrderID})
+	}
+	refunded, disputed, partly, whole := licenses[0], licenses[1], licenses[2], licenses[3]
+	if got := findings(false); len(got) != 0 {
+		t.Fatalf("%q", got)
+	}
+	w.sim("/_sim/delivery", map[string]any{"drop": 1}, nil)
+	w.act(sessions[0], "refund", nil)
+	dispute := w.act(sessions[1], "dispute", nil)
+	w.act(sessions[2], "refund", map[string]any{"amount": 100})
+	w.sim("/_sim/delivery", map[string]any{}, nil)
+	got := findings(true)
+	slices.Sort(got)
+	if len(got) != 2 || !strings.Contains(strings.Join(got, "\n"), refunded.OrderID+" the license is to be revoked; ask Stripe to deliver evt_") ||
+		!strings.Contains(strings.Join(got, "\n"), disputed.OrderID+" the license is to be suspended; ask Stripe to deliver evt_") {
+		t.Fatalf("%q", got)
+	}
+	w.idle()
+	c.stands(refunded, fulfillment.StandingValid)
+	if len(w.flags(partly.OrderID)) != 0 {
+		t.Fatal("a dry run flagged")
+	}
+	findings(false)
+	c.stands(refunded, fulfillment.StandingRevoked)
+	c.stands(disputed, fulfillment.StandingSuspended)
+	c.stands(partly, fulfillment.StandingValid)
+	c.stands(whole, fulfillment.StandingValid)
+	w.idle()
+	findings(false)
+	if got := w.flags(partly.OrderID); !slices.Equal(got, []string{"refund-partial"}) {
+		t.Errorf("flags %q", got)
+	}
+	// What was lost is lost, and what is judged is left alone.
+	w.later()
+	w.sim("/_sim/delivery", map[string]any{"drop": 1}, nil)
+	w.act(dispute, "lose", nil)
+	w.sim("/_sim/delivery", map[string]any{}, nil)
+	if got := findings(false); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+	c.stands(disputed, fulfillment.StandingRevoked)
+	w.idle()
+	if got := findings(false); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestARefundThatStripeKeepsNoEventOfIsLeftToStaff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	c := w.customer()
+	l := c.buy(c.request("credit-pack-5m"))
+	w.sim("/_sim/delivery", map[string]any{"drop": 1}, nil)
+	w.act(w.session(fulfillment.Order{ID: l.OrderID}), "refund", nil)
+	w.sim("/_sim/delivery", map[string]any{}, nil)
+	late := w.reconcilerAt(31 * 24 * time.Hour) // Stripe keeps events for 30 days
+	for range 2 {
+		n, err := late.Payments(t.Context(), false, nil)
+		w.must(err)
+		if n != 1 {
+			t.Errorf("%d open", n)
+		}
+	}
+	if got := w.flags(l.OrderID); !slices.Equal(got, []string{"takeback-without-event"}) {
+		t.Errorf("flags %q", got)
+	}
+	c.stands(l, fulfillment.StandingValid)
+}
+
+func TestTheEndpointsStateAndTheSilenceOfStripeAreAlarms(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	c := w.customer()
+	c.buy(c.request("credit-pack-5m"))
+	w.must(w.reconcilerAt(0).Hourly(t.Context()))
+	if got := w.logged.String(); !strings.Contains(got, "reconcile: webhook endpoint\" state=missing") || strings.Contains(got, "no event for long") {
+		t.Errorf("logged %s", got)
+	}
+	w.must(w.reconcilerAt(73 * time.Hour).Hourly(t.Context()))
+	if got := w.logged.String(); !strings.Contains(got, "reconcile: no event for long") {
+		t.Errorf("logged %s", got)
+	}
+	g, err := w.store.Gauges(t.Context(), time.Now())
+	w.must(err)
+	if g.Endpoint() != fulfillment.EndpointMissing || g.LastEventAt.IsZero() || g.PaidWithoutLicense+g.LicenseWithoutPayment+g.OrdersInReview != 0 {
+		t.Errorf("%+v", g)
+	}
+}
+
+// A payment of an order that has its license already proved nothing: giving it back takes nothing.
+func TestARefundOfADuplicatePaymentRevokesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	c := w.customer()
+	l := c.buy(c.request("credit-pack-5m"))
+	other := c.buy(c.request("credit-pack-5m"))
+	// The other order's session is taken for a second one of the first, as where both were paid.
+	session := w.session(fulfillment.Order{ID: other.OrderID})
+	_, err := w.pool.Exec(t.Context(), "UPDATE checkout_sessions SET order_id = $1, attempt = 2 WHERE id = $2", l.OrderID, session)
+	w.must(err)
+	w.act(session, "refund", nil)
+	c.stands(other, fulfillment.StandingRevoked)
+	w.idle()
+	c.stands(l, fulfillment.StandingValid)
+	if n, err := w.reconcilerAt(time.Hour).Payments(t.Context(), false, nil); err != nil || n != 0 {
+		t.Errorf("%d differ: %v", n, err)
+	}
+	c.stands(l, fulfillment.StandingValid)
+}
+
+func TestALatePaidAfterARefundInFullRevivesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	c := w.customer()
+	l := c.buy(c.request("credit-pack-5m"))
+	session := w.session(fulfillment.Order{ID: l.OrderID})
+	w.act(session, "refund", nil)
+	c.stands(l, fulfillment.StandingRevoked)
+	for _, e := range w.events(session) {
+		w.sim("/_sim/events/"+e+"/deliver", map[string]any{"copies": 2}, nil)
+	}
+	w.idle()
+	w.must(w.fulfiller.EvaluateOrder(t.Context(), l.OrderID))
+	w.idle()
+	c.stands(l, fulfillment.StandingRevoked)
+	if n := w.count("SELECT count(*) FROM issuances"); n != 1 || len(w.logFiles()) != 1 {
+		t.Errorf("%d licenses stored, %d logged", n, len(w.logFiles()))
+	}
+}
