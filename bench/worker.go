@@ -44,7 +44,7 @@ func (s *shop) work(ctx context.Context, l *lab) error {
 		return err
 	}
 	runner, err := jobs.NewRunner(jobs.Config{
-		Pool: pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, Revoker: revoker, Executor: executor, Reconciler: nowhere{}, SignIns: s.accounts, Sender: nowhere{}, Tidier: nowhere{},
+		Pool: pool, Schema: postgres.JobSchema, Fulfiller: fulfiller, Revoker: revoker, Executor: executor, Reconciler: nowhere{}, BillMails: nowhere{}, SignIns: s.accounts, Sender: nowhere{}, Tidier: nowhere{},
 		Poll: 100 * time.Millisecond, Workers: 8, Reconcile: 3 * time.Minute, Log: l.log,
 	})
 	if err != nil {
@@ -68,6 +68,8 @@ func (nowhere) SendReplacement(context.Context, fulfillment.ReplacementMail) err
 func (nowhere) SendReady(context.Context, fulfillment.ReadyMail) error             { return nil }
 func (nowhere) SendPayment(context.Context, fulfillment.PaymentMail) error         { return nil }
 func (nowhere) SendStanding(context.Context, fulfillment.StandingMail) error       { return nil }
+func (nowhere) SendQuoteMail(context.Context, string) error                        { return nil }
+func (nowhere) SendInvoiceMail(context.Context, string) error                      { return nil }
 func (nowhere) SendSignIn(context.Context, account.Mail) error                     { return nil }
 func (nowhere) Hourly(context.Context) error                                       { return nil }
 func (nowhere) Daily(context.Context) error                                        { return nil }
