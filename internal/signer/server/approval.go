@@ -219,6 +219,9 @@ func (i *Issuer) approvalRevokes(s approval.Signed) (revocationAsked, error) {
 	if request.Action != approval.ActionRevoke {
 		return revocationAsked{}, refuse(signer.CodeApprovalMalformed, "this request revokes nothing")
 	}
+	if logged, err := i.revokedBefore(request); err != nil || logged {
+		return revocationAsked{}, err // asked again, after its approvals expired perhaps: the bundle in force says it
+	}
 	if _, err := approval.Verify(i.config.Bundle, s, i.config.Clock.Now()); err != nil {
 		return revocationAsked{}, approvalRefusal(err)
 	}
@@ -231,6 +234,20 @@ func (i *Issuer) approvalRevokes(s approval.Signed) (revocationAsked, error) {
 		asked.changes = append(asked.changes, changes...)
 	}
 	return asked, nil
+}
+
+// revokedBefore reports whether the log says all that a request asks for, by that request. Then there is nothing to approve.
+func (i *Issuer) revokedBefore(request approval.Request) (bool, error) {
+	for _, r := range request.Revoke {
+		causes, err := i.config.Log.Causes(r.LicenseID)
+		if err != nil {
+			return false, i.logRefusal(err, "")
+		}
+		if said, ok := causes[request.ID]; !ok || said.Status != r.Status || !said.EffectiveAt.Equal(r.EffectiveAt) || said.SupersededBy != r.SupersededBy {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // approvedChanges are those of one license. A reinstatement answers every cause but a revocation, which is for good.

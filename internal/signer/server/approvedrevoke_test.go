@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +48,29 @@ func TestStaffRevokeSuspendAndReinstateButNeverLiftARevocation(t *testing.T) {
 	}
 	if _, err := o.issueApproved(o.signed(alone, "Bob"), nil); code(err) != signer.CodeApprovalMalformed {
 		t.Errorf("a revocation asked to issue: %v", err)
+	}
+}
+
+func TestARevocationAskedAgainIsAnsweredAfterItsApprovalExpired(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.serve()
+	envelope := o.mustIssue(payWith(paid(pack("ord_1"), 25000), "pi_1"))
+	suspension := func() signer.RevokeRequest {
+		r := o.request(approval.ActionRevoke, approval.ReasonTermsBroken)
+		r.Revoke = []approval.Revocation{{LicenseID: o.payload(envelope).LicenseID, Status: license.StatusSuspended, EffectiveAt: r.CreatedAt}}
+		return signer.RevokeRequest{Approval: o.signed(r, "Bob")}
+	}
+	done := suspension()
+	o.revoke(done)
+	late := suspension()
+	late.Approval.Request = strings.Replace(late.Approval.Request, o.payload(envelope).LicenseID, "lic_other", 1)
+	o.pass(25 * time.Hour)
+	if _, err := o.client.Revoke(t.Context(), late); code(err) != signer.CodeApprovalExpired {
+		t.Errorf("what was not done in time: %v", err)
+	}
+	if _, bundle := o.revoke(done); o.said(bundle, envelope) != license.StatusSuspended {
+		t.Error("what was done in time is not told again")
 	}
 }
 
