@@ -97,8 +97,8 @@ What to do next
   5. See the router turn ready within 2 seconds:
        curl -i %s/readyz
   6. Give the money back: open the payment at %s and press Refund.
-     The order and the license turn to revoked by themselves, and so does the router within
-     seconds: a licensectl beside it fetches the portal's new revocation bundle.
+     The pages of the order and the license then say revoked, and within seconds the router refuses
+     every request with license-revoked: a licensectl beside it fetches the new revocation bundle.
 
   Every address, path and throw-away secret is in %s, the logs in %s.
   Ctrl-C stops everything; the next start goes on from there.
