@@ -100,7 +100,9 @@ func (s *shop) serve(ctx context.Context, l *lab) error {
 	handler, err := web.New(web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: "localhost:8080"}, Accounts: s.accounts, Catalog: s.catalog, Orders: s.orders,
 		Previewer: s.orders, Licenses: library, Links: library, Revocations: fulfillment.NewRevocationFile(s.store, time.Now), Inbox: inbox, Health: healthy{},
-		SessionStore:  s.sessions,
+		SessionStore: s.sessions,
+		// No page that is measured asks for these.
+		Quotes: struct{ web.Quotes }{}, Enrollment: struct{ web.Enrollment }{}, Requests: struct{ web.Requests }{},
 		Subscriptions: noSubscriptions{}, BillingOrigin: "https://billing.stripe.com",
 		CheckoutOrigin: "https://checkout.stripe.com", Contact: "bench@bench.example", Logger: l.log, TestMode: true,
 	})
