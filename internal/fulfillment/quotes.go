@@ -99,9 +99,6 @@ func (s *Quotes) Prepare(ctx context.Context, d QuoteDraft) (Prepared, error) {
 // order finds the order that the same request made, or makes one.
 func (s *Quotes) order(ctx context.Context, d QuoteDraft) (Record, error) {
 	orders := s.c.Orders
-	if _, err := orders.c.Store.Customer(ctx, d.OrganizationID); err != nil {
-		return Record{}, err
-	}
 	key := d.FormKey
 	for n := 2; ; n++ { // the form key of an order that ended stays its own
 		r, err := s.c.Store.OrderByForm(ctx, d.OrganizationID, key)
