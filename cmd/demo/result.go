@@ -96,7 +96,7 @@ What to do next
        %s install license.json -keys %s -to %s
   5. See the router turn ready within 2 seconds:
        curl -i %s/readyz
-  6. Give the money back: open its charge at %s and press Refund.
+  6. Give the money back: open the payment under Payments at %s and press Refund.
      The pages of the order and the license then say revoked, and within seconds the router refuses
      every request with license-revoked: a licensectl beside it fetches the new revocation bundle.
 
