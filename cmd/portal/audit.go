@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -20,12 +19,11 @@ import (
 // audit compares the signer's log, the database and Stripe. It prints a line for each difference and a summary; with -json
 // each of them is an object on a line of its own.
 func (p program) audit(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("portal audit", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	asJSON := flags.Bool("json", false, "")
-	logKey := flags.String("log-key", "", "")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		return fmt.Errorf("%w: the command is audit [-json] [-log-key VERIFIER_KEY]", errUsage)
+	flags := newFlags("audit [-json] [-log-key VERIFIER_KEY]")
+	asJSON := flags.Bool("json", false, "an object for each line, for programs")
+	logKey := flags.String("log-key", "", "`verifier_key` of the log, as signer keygen printed it, to check its signature too")
+	if err := parse(flags, args); err != nil {
+		return err
 	}
 	var verifier note.Verifier
 	if *logKey != "" {

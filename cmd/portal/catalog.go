@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/url"
@@ -83,14 +82,10 @@ func (p program) catalog(ctx context.Context, args []string) error {
 
 func parseCatalog(verb string, args []string) (catalogFlags, error) {
 	var f catalogFlags
-	flags := flag.NewFlagSet("catalog "+verb, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.StringVar(&f.webhook, "webhook", "", "the endpoint's URL")
-	flags.StringVar(&f.secretFile, "secret-file", "", "where a new endpoint's secret goes")
-	if err := flags.Parse(args); err != nil {
-		return f, fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if err := noArguments(flags.Args()); err != nil {
+	flags := newFlags("catalog " + verb + " [-webhook URL] [-secret-file FILE]")
+	flags.StringVar(&f.webhook, "webhook", "", "the endpoint's `URL`")
+	flags.StringVar(&f.secretFile, "secret-file", "", "`file` where a new endpoint's secret goes")
+	if err := parse(flags, args); err != nil {
 		return f, err
 	}
 	if u, err := url.Parse(f.webhook); f.webhook != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Hostname() != "localhost") {

@@ -2,23 +2,17 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
-	"io"
 
 	"github.com/metrum-ai/licensing-portal/internal/config"
 	"github.com/metrum-ai/licensing-portal/internal/trust"
 )
 
 func (p program) staffEnroll(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("staff enroll", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("staff enroll -name NAME -role issuer|approver|finance")
 	name := flags.String("name", "", "whose passkey")
 	role := flags.String("role", "", "issuer, approver or finance")
-	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if err := noArguments(flags.Args()); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	if *name == "" || *role == "" {

@@ -7,7 +7,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -61,7 +60,6 @@ func main() {
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):
 		fmt.Fprintf(os.Stderr, "portal: %v\n", err)
 		os.Exit(2)
@@ -82,14 +80,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	}
 	p := program{
 		getenv: getenv, stdin: stdin, stdout: stdout,
-		log: slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
+		log: slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: logLevel(args[0])})),
 	}
 	commands := map[string]func(context.Context, []string) error{
 		"serve": p.serve, "worker": p.worker, "migrate": p.migrate, "reconcile": p.reconcile,
 		"catalog": p.catalog, "staff": p.staff, "restore": p.restore, "replay": p.replay, "audit": p.audit,
 		"quote": p.quote,
 	}
-	if args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
+	if args[0] == "help" || asksForHelp(args[:1]) {
 		fmt.Fprint(stdout, usage)
 		return nil
 	}
@@ -97,7 +95,22 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	if !ok {
 		return fmt.Errorf("%w: unknown command %q", errUsage, args[0])
 	}
-	return command(ctx, args[1:])
+	err := command(ctx, args[1:])
+	about := help(usage)
+	if errors.As(err, &about) || errors.Is(err, errUsage) && asksForHelp(args[len(args)-1:]) {
+		fmt.Fprint(stdout, about)
+		return nil
+	}
+	return err
+}
+
+// logLevel keeps out of the way of people at a terminal: what they did is printed, not logged.
+func logLevel(command string) slog.Level {
+	switch command {
+	case "staff", "quote", "catalog":
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
 }
 
 // program is what every command is given.
@@ -106,12 +119,4 @@ type program struct {
 	stdin  io.Reader
 	stdout io.Writer
 	log    *slog.Logger
-}
-
-// noArguments refuses anything after a command that takes nothing.
-func noArguments(args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("%w: unexpected %q", errUsage, args[0])
-	}
-	return nil
 }

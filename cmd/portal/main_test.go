@@ -176,8 +176,15 @@ func TestWrongUseSaysWhatIsRight(t *testing.T) {
 			t.Errorf("portal %v: %v", args, err)
 		}
 	}
-	if out, err := p.run("help"); err != nil || !strings.Contains(out, "staff review release ORDER") {
-		t.Errorf("help: %v", err)
+	for asked, says := range map[string]string{
+		"help": "staff review release ORDER", "-h": "usage: portal COMMAND", "staff -h": "usage: portal COMMAND",
+		"quote show -h": "usage: portal COMMAND", "restore -help": "usage: portal COMMAND", "staff request-link -h": "usage: portal COMMAND",
+		"staff propose revoke -h": "revoked, suspended, superseded", "staff propose replace lic_1 -h": "-supersede", "quote prepare -h": "-due days",
+		"staff approve -h": "-digest", "staff review close -h": "ORDER -by NAME", "reconcile -h": "change nothing", "audit --help": "-log-key verifier_key",
+	} {
+		if out, err := p.run(strings.Fields(asked)...); err != nil || !strings.Contains(out, says) {
+			t.Errorf("%s: %v\n%s", asked, err, out)
+		}
 	}
 }
 

@@ -29,19 +29,23 @@ type proposing struct {
 	limits               []catalog.Limit
 }
 
+const proposeUse = "staff propose replace LICENSE, revoke LICENSE…, issue ORDER or rotate KEY"
+
 func parseProposal(args []string) (proposing, error) {
 	var p proposing
 	if len(args) == 0 {
-		return p, fmt.Errorf("%w: staff propose is followed by replace, revoke, issue or rotate", errUsage)
+		return p, fmt.Errorf("%w: %s", errUsage, proposeUse)
 	}
 	action, args := approval.Action(args[0]), args[1:]
 	var subjects []string
+	if asksForHelp(args) {
+		subjects = []string{""} // the flags are the same for each
+	}
 	for len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		subjects, args = append(subjects, args[0]), args[1:]
 	}
 	p.request.Action = action
-	flags := flag.NewFlagSet("staff propose "+string(action), flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("staff propose " + string(action) + " SUBJECT flags")
 	p.common(flags)
 	switch {
 	case action == approval.ActionReplace && len(subjects) == 1:
@@ -54,27 +58,13 @@ func parseProposal(args []string) (proposing, error) {
 		p.request.Rotate = &approval.Rotate{KeyID: subjects[0]}
 		flags.IntVar(&p.request.Rotate.AtMost, "at-most", 0, "so many `licenses`; as many as there are without it")
 	default:
-		return p, fmt.Errorf("%w: staff propose replace LICENSE, revoke LICENSE…, issue ORDER or rotate KEY", errUsage)
+		return p, fmt.Errorf("%w: %s", errUsage, proposeUse)
 	}
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return p, fmt.Errorf("%w: the flags are\n%s", errUsage, described(flags))
-		}
-		return p, fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if err := noArguments(flags.Args()); err != nil {
+	if err := parse(flags, args); err != nil {
 		return p, err
 	}
 	p.finish(subjects)
 	return p, nil
-}
-
-// described writes what flags there are.
-func described(flags *flag.FlagSet) string {
-	var b strings.Builder
-	flags.SetOutput(&b)
-	flags.PrintDefaults()
-	return b.String()
 }
 
 func (p *proposing) common(flags *flag.FlagSet) {
@@ -209,14 +199,10 @@ func (p program) staffApprove(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	flags := flag.NewFlagSet("staff approve", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("staff approve REQ [-key FILE [-digest HEX]]")
 	keyFile := flags.String("key", "", "file of a software approver")
 	digest := flags.String("digest", "", "the digest of what is approved")
-	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if err := noArguments(flags.Args()); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	d, err := p.desk(ctx, *keyFile)
@@ -233,6 +219,9 @@ func (p program) staffApprove(ctx context.Context, args []string) error {
 
 // requestArgument takes the request's ID from before the flags.
 func requestArgument(command string, args []string) (id string, rest []string, err error) {
+	if asksForHelp(args) {
+		return "", args, nil
+	}
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		return "", nil, fmt.Errorf("%w: staff %s REQ", errUsage, command)
 	}
@@ -284,6 +273,7 @@ func (p program) agreed(r fulfillment.StaffRequest, digest string) error {
 		return err
 	}
 	if strings.TrimSpace(line) != "yes" {
+		fmt.Fprintln(p.stdout)
 		return errors.New("not agreed; nothing was asserted")
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"strings"
@@ -79,14 +78,13 @@ func (p program) quotePrepare(ctx context.Context, args []string) error {
 // parseQuote reads "SKU -org CUSTOMER -by NAME …".
 func parseQuote(args []string) (fulfillment.QuoteDraft, error) {
 	d := fulfillment.QuoteDraft{}
-	if len(args) == 0 || (strings.HasPrefix(args[0], "-") && args[0] != "-h") {
-		return d, fmt.Errorf("%w: quote prepare SKU -org CUSTOMER -by NAME …", errUsage)
-	}
-	if args[0] != "-h" {
+	if !asksForHelp(args) {
+		if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+			return d, fmt.Errorf("%w: quote prepare SKU -org CUSTOMER -by NAME …", errUsage)
+		}
 		d.SKU, args = args[0], args[1:]
 	}
-	flags := flag.NewFlagSet("quote prepare", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("quote prepare SKU -org CUSTOMER -by NAME …")
 	var amount string
 	flags.StringVar(&d.OrganizationID, "org", "", "the customer, `cust_…`")
 	flags.StringVar(&d.By, "by", "", "`name` of who prepares it")
@@ -109,13 +107,7 @@ func parseQuote(args []string) (fulfillment.QuoteDraft, error) {
 	limits.limitVar(flags)
 	flags.IntVar(&d.DaysUntilDue, "due", 30, "`days` from acceptance until the invoice is due, 1 to 90")
 	flags.IntVar(&d.ValidDays, "valid", 30, "`days` for which the quote stands, 1 to 90")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return d, fmt.Errorf("%w: quote prepare SKU, and the flags are\n%s", errUsage, described(flags))
-		}
-		return d, fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if err := noArguments(flags.Args()); err != nil {
+	if err := parse(flags, args); err != nil {
 		return d, err
 	}
 	d.Contract = catalog.OrderContract(d.Contract, limits.limits)
@@ -162,13 +154,9 @@ func quoteWords(err error) error {
 }
 
 func (p program) quoteList(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("quote list", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("quote list [-org CUSTOMER]")
 	organization := flags.String("org", "", "one customer's, `cust_…`")
-	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if err := noArguments(flags.Args()); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	a, quotes, err := p.quoting(ctx)
@@ -200,7 +188,7 @@ func quoteStanding(r fulfillment.Record) string {
 }
 
 func (p program) quoteOne(ctx context.Context, command string, args []string) error {
-	if len(args) != 1 {
+	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
 		return fmt.Errorf("%w: quote %s ORDER", errUsage, command)
 	}
 	a, quotes, err := p.quoting(ctx)

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"time"
@@ -19,11 +17,10 @@ var errGaps = errors.New("the portal and Stripe do not agree; see the log")
 
 // reconcile makes one pass of everything by hand: a line for each thing that is mended, or would be, and the counts.
 func (p program) reconcile(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("portal reconcile", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	dry := flags.Bool("dry-run", false, "")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		return fmt.Errorf("%w: the command is reconcile [-dry-run]", errUsage)
+	flags := newFlags("reconcile [-dry-run]")
+	dry := flags.Bool("dry-run", false, "tell what would be done, and change nothing")
+	if err := parse(flags, args); err != nil {
+		return err
 	}
 	a, err := p.open(ctx, config.Database|config.Signer|config.Stripe|config.Reconcile)
 	if err != nil {

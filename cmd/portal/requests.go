@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"slices"
@@ -89,13 +88,9 @@ func (p program) staffRequests(ctx context.Context, args []string) error {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		id, args = args[0], args[1:]
 	}
-	flags := flag.NewFlagSet("staff requests", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("staff requests [REQ] [-json]")
 	asJSON := flags.Bool("json", false, "for programs")
-	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if err := noArguments(flags.Args()); err != nil {
+	if err := parse(flags, args); err != nil {
 		return err
 	}
 	d, err := p.desk(ctx, "")

@@ -184,7 +184,7 @@ func TestWrongUseOfRequestsSaysWhatIsRight(t *testing.T) {
 			t.Errorf("staff %v: %v", args, err)
 		}
 	}
-	if _, err := p.run("staff", "propose", "replace", "lic_1", "-h"); err == nil || !strings.Contains(err.Error(), "-customer-name") || !strings.Contains(err.Error(), "scope_change") {
-		t.Errorf("help: %v", err)
+	if out, err := p.run("staff", "propose", "replace", "lic_1", "-h"); err != nil || !strings.Contains(out, "-customer-name") || !strings.Contains(out, "scope_change") {
+		t.Errorf("help: %v\n%s", err, out)
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -71,18 +70,17 @@ type reviewDecision struct{ what, orderID, by, note string }
 // parseDecision reads "release ORDER -by NAME -note TEXT".
 func parseDecision(args []string) (reviewDecision, error) {
 	d := reviewDecision{what: args[0]}
-	if len(args) < 2 || strings.HasPrefix(args[1], "-") {
-		return d, fmt.Errorf("%w: staff review %s ORDER -by NAME -note TEXT", errUsage, d.what)
+	args = args[1:]
+	if !asksForHelp(args) {
+		if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+			return d, fmt.Errorf("%w: staff review %s ORDER -by NAME -note TEXT", errUsage, d.what)
+		}
+		d.orderID, args = args[0], args[1:]
 	}
-	d.orderID = args[1]
-	flags := flag.NewFlagSet("staff review "+d.what, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("staff review " + d.what + " ORDER -by NAME -note TEXT")
 	flags.StringVar(&d.by, "by", "", "who decides")
 	flags.StringVar(&d.note, "note", "", "why")
-	if err := flags.Parse(args[2:]); err != nil {
-		return d, fmt.Errorf("%w: %w", errUsage, err)
-	}
-	return d, noArguments(flags.Args())
+	return d, parse(flags, args)
 }
 
 // decided says in words for staff what stands in the way of a decision.

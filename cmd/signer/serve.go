@@ -128,6 +128,9 @@ func logVerify(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	size, err := log.VerifyOffline(c)
+	if errors.Is(err, log.ErrInUse) {
+		return fmt.Errorf("%w: stop that one first, or read a witness's copy with witness verify", err)
+	}
 	if err != nil {
 		return err
 	}
