@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/signer"
@@ -62,7 +63,8 @@ func (s *Fulfiller) EvaluateEvent(ctx context.Context, mode, eventID string) err
 	if err != nil {
 		return fmt.Errorf("evaluate: order: %w", err)
 	}
-	if err := s.EvaluateOrder(ctx, orderID); err != nil {
+	// Stripe tells of every try to finalize that fails: to try again for that would never end.
+	if err := s.evaluateOrder(ctx, orderID, event.Type != "invoice.finalization_failed"); err != nil {
 		return err
 	}
 	return s.c.Evaluations.SetOutcome(ctx, mode, eventID, orderID, "evaluated")
@@ -71,6 +73,11 @@ func (s *Fulfiller) EvaluateEvent(ctx context.Context, mode, eventID string) err
 // unknownObject waits for an event's object to be stored, since the event can overtake the answer that made the object, and
 // gives up after an hour. What the event's own reference says decides nothing.
 func (s *Fulfiller) unknownObject(ctx context.Context, e ReceivedEvent) error {
+	if setup, err := s.onlySetup(ctx, e); err != nil {
+		return err
+	} else if setup {
+		return s.c.Evaluations.SetOutcome(ctx, e.Mode, e.ID, "", outcomeSetup)
+	}
 	if s.c.Now().Sub(e.ReceivedAt) < unknownFor {
 		return &LaterError{unknownEvery}
 	}
@@ -78,14 +85,34 @@ func (s *Fulfiller) unknownObject(ctx context.Context, e ReceivedEvent) error {
 	return s.c.Evaluations.SetOutcome(ctx, e.Mode, e.ID, "", outcomeUnknown)
 }
 
+// onlySetup reports whether an event is about a session in which a card was kept and nothing was to be paid, as the portal
+// makes none and staff may.
+func (s *Fulfiller) onlySetup(ctx context.Context, e ReceivedEvent) (bool, error) {
+	if !strings.HasPrefix(e.Type, "checkout.session.") || e.PaymentStatus != "no_payment_required" {
+		return false, nil
+	}
+	session, err := s.c.Stripe.FetchSession(ctx, e.ObjectID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("evaluate: fetch session: %w", err)
+	}
+	return session.Mode == "setup", nil
+}
+
 // EvaluateOrder compares an order with what Stripe says now and writes where it stands.
 func (s *Fulfiller) EvaluateOrder(ctx context.Context, orderID string) error {
+	return s.evaluateOrder(ctx, orderID, true)
+}
+
+func (s *Fulfiller) evaluateOrder(ctx context.Context, orderID string, finalize bool) error {
 	bundle, err := s.c.Catalog.Bundle(ctx)
 	if err != nil {
 		return err
 	}
 	for range 8 {
-		err = s.evaluate(ctx, orderID, bundle.Stripe.Livemode)
+		err = s.evaluate(ctx, orderID, bundle.Stripe.Livemode, finalize)
 		if !errors.Is(err, ErrMoved) {
 			return err
 		}
@@ -94,12 +121,12 @@ func (s *Fulfiller) EvaluateOrder(ctx context.Context, orderID string) error {
 }
 
 // evaluate notes the revision, asks Stripe, and only then locks the order; it starts over if the order moved meanwhile.
-func (s *Fulfiller) evaluate(ctx context.Context, orderID string, livemode bool) error {
+func (s *Fulfiller) evaluate(ctx context.Context, orderID string, livemode, finalize bool) error {
 	r, err := s.c.Evaluations.OrderRecord(ctx, orderID)
 	if err != nil {
 		return fmt.Errorf("evaluate: order: %w", err)
 	}
-	seen, err := s.look(ctx, r)
+	seen, err := s.look(ctx, r, finalize)
 	if err != nil {
 		return fmt.Errorf("evaluate: %w", err)
 	}

@@ -26,6 +26,7 @@ const (
 	outcomeMode    = "parked: mode"
 	outcomeAccount = "parked: account"
 	outcomeUnknown = "parked: unknown object"
+	outcomeSetup   = "ignored: setup mode"
 )
 
 // InboxConfig is what Inbox needs; every field is required.

@@ -10,8 +10,8 @@ import (
 )
 
 // look asks Stripe what it says now of everything that an order has there: its sessions, its quote, and the invoices that
-// those made. It finalizes the draft that an accepted quote made, since Stripe leaves it a draft.
-func (s *Fulfiller) look(ctx context.Context, r Record) (Seen, error) {
+// those made. With finalize it finalizes the draft that an accepted quote made, since Stripe leaves it a draft.
+func (s *Fulfiller) look(ctx context.Context, r Record, finalize bool) (Seen, error) {
 	var seen Seen
 	var err error
 	if seen.Sessions, err = s.lookAtSessions(ctx, r); err != nil {
@@ -29,7 +29,7 @@ func (s *Fulfiller) look(ctx context.Context, r Record) (Seen, error) {
 			return seen, err
 		}
 	}
-	seen.Invoices, err = s.lookAtInvoices(ctx, r, seen)
+	seen.Invoices, err = s.lookAtInvoices(ctx, r, seen, finalize)
 	return seen, err
 }
 
@@ -69,7 +69,7 @@ func (s *Fulfiller) lookAtSubscription(ctx context.Context, r Record, sessions [
 }
 
 // lookAtInvoices fetches the invoices that are stored, that session and quote name, and that replaced one of those.
-func (s *Fulfiller) lookAtInvoices(ctx context.Context, r Record, seen Seen) ([]Invoice, error) {
+func (s *Fulfiller) lookAtInvoices(ctx context.Context, r Record, seen Seen, finalize bool) ([]Invoice, error) {
 	var ids []string
 	want := func(id string) {
 		if id != "" && !slices.Contains(ids, id) {
@@ -93,7 +93,7 @@ func (s *Fulfiller) lookAtInvoices(ctx context.Context, r Record, seen Seen) ([]
 		if err != nil {
 			return nil, fmt.Errorf("fetch invoice: %w", err)
 		}
-		if r.Snapshot.Channel == ByQuote && invoice.Status == "draft" {
+		if finalize && r.Snapshot.Channel == ByQuote && invoice.Status == "draft" {
 			if invoice, err = s.c.Invoices.FinalizeInvoice(ctx, invoice.ID, r.Snapshot.Intent.Metadata()); err != nil {
 				return nil, fmt.Errorf("finalize invoice: %w", err)
 			}

@@ -19,25 +19,15 @@ var (
 	}
 )
 
-// claims is a signed event of a type about an object that is there, which it describes as says.
-func claims(eventType, id, says string) (body []byte, header string) {
-	return event(func(e map[string]any) {
-		kind, _, _ := strings.Cut(strings.TrimPrefix(eventType, "customer."), ".")
-		e["id"], e["type"] = "evt_"+strings.ReplaceAll(eventType+id, ".", ""), eventType
-		e["data"] = map[string]any{"object": map[string]any{
-			"id": id, "object": kind, "livemode": false, "created": e["created"], "currency": "usd", "status": says, "paid": says == "paid",
-			"amount_paid": 1, "amount_due": 1, "total": 1, "metadata": map[string]any{},
-		}}
-	})
-}
-
-// told delivers such an event and waits until it was looked at.
+// hears delivers an event of a type about an object that is there, which it describes as says, and waits until it was looked at.
 func (w *world) hears(eventType, id, says string) {
 	w.t.Helper()
-	body, header := claims(eventType, id, says)
+	object, event := w.stripeObject(id), "evt_"+strings.ReplaceAll(eventType+id, ".", "")
+	object["status"], object["paid"] = says, says == "paid"
+	body, header := w.about(eventType, event, object)
 	w.must(w.inbox.Receive(w.t.Context(), body, header))
 	w.eventually(eventType+" is evaluated", func() bool {
-		return w.count("SELECT count(*) FROM events WHERE id = $1 AND outcome = 'evaluated'", "evt_"+strings.ReplaceAll(eventType+id, ".", "")) == 1
+		return w.count("SELECT count(*) FROM events WHERE id = $1 AND outcome = 'evaluated'", event) == 1
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -246,6 +247,31 @@ func TestWhatBecameOfAnInvoiceDecides(t *testing.T) {
 				t.Errorf("reasons %+v", o.Reasons)
 			}
 		})
+	}
+}
+
+// Stripe tells of each failure to finalize by an event, and the event of one is no reason to try again.
+func TestAnInvoiceThatCannotBeFinalizedIsTriedAgainByReconciliationAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	s := scenes["a draft invoice"](w.customer())
+	failures := func() int {
+		return w.count("SELECT count(*) FROM events WHERE type = 'invoice.finalization_failed' AND outcome = 'evaluated'")
+	}
+	for tried := 1; tried <= 2; tried++ {
+		w.eventually("told of the failure", func() bool { return failures() == tried })
+		w.idle()
+		w.nudge(s.object)
+	}
+	w.eventually("told of the failure", func() bool { return failures() == 3 })
+	if got := w.flags(s.order.ID); !slices.Equal(got, []string{"finalization-failed"}) {
+		t.Errorf("flags %q", got)
+	}
+	w.api(http.MethodPost, "/v1/customers/"+s.stripeCustomer(), "address[country]=DE") // staff mend it
+	w.nudge(s.object)
+	if i := s.invoiceOf(fulfillment.Record{Order: s.order}, "open"); i.Metadata["order_id"] != s.order.ID {
+		t.Errorf("finalized without the order's intent: %v", i.Metadata)
 	}
 }
 

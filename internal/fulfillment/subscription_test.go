@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -204,11 +203,11 @@ func TestACanceledSubscriptionWorksToItsEndAndRevokesNothing(t *testing.T) {
 		t.Errorf("another organization manages it: %v", err)
 	}
 	stripe := "/v1/subscriptions/" + s.id
-	w.stripePost(stripe, "cancel_at_period_end=true")
+	w.api(http.MethodPost, stripe, "cancel_at_period_end=true")
 	ends := s.seenUntil("ending", func(v fulfillment.Subscribed) bool { return v.Renewing() == fulfillment.RenewingEnds })
-	w.stripePost(stripe, "cancel_at_period_end=false")
+	w.api(http.MethodPost, stripe, "cancel_at_period_end=false")
 	s.seenUntil("resumed", func(v fulfillment.Subscribed) bool { return v.Renewing() == fulfillment.RenewingActive })
-	w.stripePost(stripe, "cancel_at_period_end=true")
+	w.api(http.MethodPost, stripe, "cancel_at_period_end=true")
 	s.seenUntil("ending again", func(v fulfillment.Subscribed) bool { return v.Renewing() == fulfillment.RenewingEnds })
 	if until, _ := ends.CoveredUntil(); !until.Equal(ends.EndsAt) {
 		t.Errorf("licensed until %s, paid until %s", until, ends.EndsAt)
@@ -256,20 +255,5 @@ func TestADeploymentHasOneSubscription(t *testing.T) {
 	}
 	if n := w.count("SELECT count(*) FROM checkout_sessions"); n != 2 {
 		t.Errorf("%d sessions", n)
-	}
-}
-
-// stripePost calls the stand-in as another client of the account would.
-func (w *world) stripePost(path, form string) {
-	w.t.Helper()
-	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.simURL+path, strings.NewReader(form))
-	w.must(err)
-	r.Header.Set("Authorization", "Bearer "+stripeKey)
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	response, err := http.DefaultClient.Do(r)
-	w.must(err)
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		w.t.Fatalf("%s: %d", path, response.StatusCode)
 	}
 }
