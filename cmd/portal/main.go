@@ -25,6 +25,7 @@ const usage = `usage: portal COMMAND
   catalog plan|push|status [-webhook URL] [-secret-file FILE]
                          compare packages, prices and the webhook endpoint at Stripe with the trust bundle; push mends
                          what differs and writes a new endpoint's secret for the signer, status fails where something does
+  staff order ORDER      show an order with all that happened to it: its payments taken back, its flags
   staff review           list the orders in review
   staff review release ORDER -by NAME -note TEXT
                          let an order go on in spite of its reasons

@@ -170,7 +170,7 @@ func TestWrongUseSaysWhatIsRight(t *testing.T) {
 		{"catalog", "plan", "-webhook", "http://portal.example/webhooks/stripe"}, {"staff"}, {"staff", "hire"}, {"staff", "review", "forget"},
 		{"staff", "enroll"}, {"staff", "enroll", "-name", "Ada"}, {"staff", "enroll", "-name", "Ada", "-role", "issuer", "more"},
 		{"staff", "review", "release"}, {"staff", "review", "release", "-by", "Ada"}, {"staff", "review", "close", "ord_1", "-why", "x"},
-		{"staff", "review", "close", "ord_1", "-by", "Ada", "-note", "x", "more"},
+		{"staff", "review", "close", "ord_1", "-by", "Ada", "-note", "x", "more"}, {"staff", "order"}, {"staff", "order", "-json"}, {"staff", "order", "ord_1", "ord_2"},
 	} {
 		if _, err := p.run(args...); !errors.Is(err, errUsage) {
 			t.Errorf("portal %v: %v", args, err)

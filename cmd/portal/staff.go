@@ -17,7 +17,7 @@ import (
 
 func (p program) staff(ctx context.Context, args []string) error {
 	commands := map[string]func(context.Context, []string) error{
-		"review": p.staffReview, "enroll": p.staffEnroll, "propose": p.staffPropose, "approve": p.staffApprove,
+		"order": p.staffOrder, "review": p.staffReview, "enroll": p.staffEnroll, "propose": p.staffPropose, "approve": p.staffApprove,
 		"requests": p.staffRequests, "request-link": p.staffRequestLink,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {

@@ -19,8 +19,19 @@ type ReviewRow struct {
 	Since        time.Time
 }
 
+// LogLine is one line of an order's log.
+type LogLine struct {
+	At     time.Time
+	What   string // "issued", "flagged", …
+	Detail string // of a flag: its code, and words for staff; "" if there is nothing to add
+	Actor  string
+}
+
 // ReviewStore keeps what staff decide, each with a line in the order's log.
 type ReviewStore interface {
+	// OrderRecord finds an order of any organization, and OrderLog its log, the oldest line first.
+	OrderRecord(ctx context.Context, orderID string) (Record, error)
+	OrderLog(ctx context.Context, orderID string) ([]LogLine, error)
 	// InReview lists every order in review, the longest waiting first.
 	InReview(ctx context.Context) ([]ReviewRow, error)
 	// ReleaseReview marks the order's present reasons as released and enqueues its evaluation. ErrNotInReview.
@@ -52,6 +63,16 @@ func NewReview(store ReviewStore, now func() time.Time) *Review { return &Review
 
 // List lists every order in review, the longest waiting first.
 func (s *Review) List(ctx context.Context) ([]ReviewRow, error) { return s.store.InReview(ctx) }
+
+// Show answers an order with everything that happened to it. ErrNotFound.
+func (s *Review) Show(ctx context.Context, orderID string) (Record, []LogLine, error) {
+	r, err := s.store.OrderRecord(ctx, orderID)
+	if err != nil {
+		return r, nil, err
+	}
+	lines, err := s.store.OrderLog(ctx, orderID)
+	return r, lines, err
+}
 
 // Release says that the reasons an order is in review for do not block it. Errors: ErrNotFound, ErrNotInReview, ErrNoName, ErrNoNote.
 func (s *Review) Release(ctx context.Context, orderID, by, note string) error {

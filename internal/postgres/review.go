@@ -22,6 +22,19 @@ func (s *Fulfillment) InReview(ctx context.Context) ([]fulfillment.ReviewRow, er
 	})
 }
 
+// OrderLog answers an order's log, the oldest line first.
+func (s *Fulfillment) OrderLog(ctx context.Context, orderID string) ([]fulfillment.LogLine, error) {
+	rows, err := s.Query(ctx, "SELECT at, what, detail, actor FROM order_log WHERE order_id = $1 ORDER BY id", orderID)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (fulfillment.LogLine, error) {
+		var l fulfillment.LogLine
+		err := row.Scan(moment{&l.At}, &l.What, &l.Detail, &l.Actor)
+		return l, err
+	})
+}
+
 // ReleaseReview marks the present reasons of an order in review as released and has it evaluated again. A refusal of the
 // signer's is lifted, so that the signer decides again.
 func (s *Fulfillment) ReleaseReview(ctx context.Context, orderID string, d fulfillment.StaffDecision) error {
