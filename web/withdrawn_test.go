@@ -63,6 +63,7 @@ func TestARevokedLicenseSaysSoAndIsNotHandedOut(t *testing.T) {
 	order.has("h1", "Your license was revoked")
 	order.has("title", "Your license was revoked")
 	order.has("#state", "Revoked on 22 Nov 2026: the payment was refunded.")
+	order.has("#state", "Your router answers license-revoked once it is given the current revocation bundle, and notices nothing before that.")
 	if order.doc().Find("a[download]").Length() != 0 {
 		t.Error("the order's page still offers the file")
 	}
@@ -109,7 +110,71 @@ func TestASuspendedLicenseSaysSoAndCanBeDownloaded(t *testing.T) {
 		t.Errorf("download: %d", r.status)
 	}
 	b.get("/renew/"+l.ID).has(".note", "Settle that first")
-	b.get("/orders/"+fake.OrderSuspended).has("h1", "Your license is suspended")
+	order := b.get("/orders/" + fake.OrderSuspended)
+	order.has("h1", "Your license is suspended")
+	order.has("#state", "Your router answers license-suspended once it is given the current revocation bundle, and notices nothing before that.")
+}
+
+func TestAReinstatedLicenseSaysWhatRoutersDoUntilTheyHaveTheBundle(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	l := s.licenseOf(fake.OrderSuspended)
+	l.Withdrawn, l.ReinstatedAt = nil, fake.Now().Add(-time.Hour)
+	b := s.as(fake.OwnerID)
+	page := b.get("/licenses/" + l.ID)
+	page.has(".note.ok", "In force again since 23 Nov 2026")
+	page.has(".note.ok", "A router with an older one refuses it until it is given the current one.")
+	if page.doc().Find(".note").Length() != 1 {
+		t.Error("not one notice")
+	}
+	order := b.get("/orders/" + fake.OrderSuspended)
+	order.has("h1", "Your license is ready")
+	order.has("#state", "there is nothing to install")
+	l.ReinstatedAt = fake.Now().AddDate(0, 0, -36)
+	for _, path := range []string{"/licenses/" + l.ID, "/orders/" + fake.OrderSuspended} {
+		if strings.Contains(b.get(path).body, "does not name it any more") {
+			t.Errorf("%s still tells of it when every older bundle has expired", path)
+		}
+	}
+}
+
+func TestAnOrderSaysWhatWasRefundedOfIt(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	b := s.as(fake.OwnerID)
+	path, order := "/orders/"+fake.OrderReady, s.orderOf(fake.OrderReady)
+	const kept = "The license stays in force"
+	if r := b.get(path); strings.Contains(r.body, "refunded") {
+		t.Error("the page tells of a refund where there was none")
+	}
+	order.Refunds = []fulfillment.Charge{{ID: "ch_1", Currency: "USD", Amount: 118881, AmountRefunded: 5000}}
+	r := b.get(path)
+	r.has("#state", "US$ 50.00 of the US$ 1,188.81 that you paid was refunded. "+kept)
+	r.has("#receipt", "US$ 50.00 of US$ 1,188.81")
+	order.Refunds = []fulfillment.Charge{{ID: "ch_1", Currency: "USD", Amount: 118881, AmountRefunded: 118881, Refunded: true}}
+	r = b.get(path)
+	r.has("#state", "A payment of US$ 1,188.81 was refunded in full.")
+	if strings.Contains(r.body, kept) {
+		t.Error("a refund in full promises the license")
+	}
+	revoked := s.orderOf(fake.OrderRevoked)
+	revoked.Refunds = order.Refunds
+	r = b.get("/orders/" + fake.OrderRevoked)
+	r.has("#receipt", "US$ 1,188.81 of US$ 1,188.81")
+	if strings.Contains(r.body, "A payment of") {
+		t.Error("the refund that revoked the license is told twice")
+	}
+}
+
+// orderOf is an order, to be changed by a test.
+func (s *site) orderOf(id string) *fulfillment.Order {
+	for n := range s.services.OrderList {
+		if o := &s.services.OrderList[n]; o.ID == id {
+			return o
+		}
+	}
+	s.t.Fatalf("no order %s", id)
+	return nil
 }
 
 func TestNoticesComeInTheirOrder(t *testing.T) {

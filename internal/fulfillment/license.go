@@ -31,6 +31,8 @@ type License struct {
 
 	// Withdrawn is what the newest revocation bundle says of it, in effect or announced; nil: nothing.
 	Withdrawn *license.RevocationEntry
+	// ReinstatedAt is when a bundle was issued that stopped naming it; zero where none did, or a later one names it again.
+	ReinstatedAt time.Time
 }
 
 // Standing is where a license stands at a time.

@@ -55,6 +55,7 @@ type Order struct {
 	Failure        string   // failed: what the customer is told, e.g. "The bank refused the payment."
 	CloseNote      string   // canceled by staff: why, for staff alone; "" otherwise
 	LicenseID      string   // issued
+	Refunds        []Charge // its charges that Stripe gave money back of, without the single refunds; not in lists
 	Revision       int64    // grows with each change
 	Attempt        int      // checkout sessions made so far
 	CreatedAt      time.Time

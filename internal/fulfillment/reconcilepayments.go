@@ -80,7 +80,7 @@ func (p *paymentsPass) compare(ctx context.Context, t Taken, paid LivePayment) e
 			return errTooMany
 		}
 		p.seen[t.PaymentIntent] = true
-		fresh, err := p.c.Stripe.FetchTaken(ctx, ObjectRefund, t.ID)
+		fresh, err := fetchTaken(ctx, p.c.Stripe, p.c.Now(), ObjectRefund, t.ID)
 		if err != nil {
 			return err
 		}
@@ -102,10 +102,10 @@ func (p *paymentsPass) compare(ctx context.Context, t Taken, paid LivePayment) e
 		}
 		flags = append(flags, more...)
 	}
-	if len(flags) == 0 || p.dry {
+	if (len(flags) == 0 && t.Charge == nil) || p.dry {
 		return nil
 	}
-	return p.c.Store.FlagOrder(ctx, paid.OrderID, flags, p.c.Now())
+	return p.c.Store.NotePayment(ctx, paid.OrderID, flags, t.Charge, p.c.Now())
 }
 
 // settle tells what differs and mends it, unless the signer judged it already.

@@ -49,8 +49,9 @@ type ReconcilerStore interface {
 	LivePayments(ctx context.Context, at time.Time, intents []string) (map[string]LivePayment, error)
 	// OldestLivePayment tells when the first of the orders of such licenses went to Stripe; zero if there is none.
 	OldestLivePayment(ctx context.Context, at time.Time) (time.Time, error)
-	// FlagOrder tells staff once, in the order's log.
-	FlagOrder(ctx context.Context, orderID string, flags []Reason, at time.Time) error
+	// NotePayment tells staff once, in the order's log, and keeps for the order's page what Stripe says of a charge, nil if
+	// nothing was asked.
+	NotePayment(ctx context.Context, orderID string, flags []Reason, c *Charge, at time.Time) error
 }
 
 // ReconcilerStripe is what reconciliation needs of Stripe.

@@ -87,6 +87,7 @@ type TakenBack struct {
 	Changed       int      // licenses
 	Flags         []Reason // for staff, on the order
 	Review        []string // licenses that only staff may judge
+	Charge        *Charge  // what was looked at, for the order's page; nil if it was no charge
 }
 
 // RevokerConfig is what Revoker needs; every field is required.

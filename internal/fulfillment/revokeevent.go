@@ -24,7 +24,7 @@ func (s *Revoker) RevokeByEvent(ctx context.Context, mode, eventID string) error
 	if err != nil {
 		return err
 	}
-	now, err := s.c.Stripe.FetchTaken(ctx, takenObjects[event.Type], event.ObjectID)
+	now, err := fetchTaken(ctx, s.c.Stripe, s.c.Now(), takenObjects[event.Type], event.ObjectID)
 	if errors.Is(err, ErrNotFound) {
 		return s.keepEvent(ctx, event, Taken{PaymentIntent: event.Payment}, flagged("takeback-unknown", "Stripe does not know %s, which an event of type %s is about.", event.ObjectID, event.Type))
 	}
@@ -57,6 +57,15 @@ func (s *Revoker) RevokeByEvent(ctx context.Context, mode, eventID string) error
 	return s.keepEvent(ctx, event, now, b)
 }
 
+// fetchTaken reads an object afresh and notes when, so that what was seen earlier never takes the place of what was seen later.
+func fetchTaken(ctx context.Context, stripe TakenStripe, at time.Time, object, id string) (Taken, error) {
+	t, err := stripe.FetchTaken(ctx, object, id)
+	if t.Charge != nil {
+		t.Charge.SeenAt = at
+	}
+	return t, err
+}
+
 // keepEvent notes what an event came to that the signer is not asked about.
 func (s *Revoker) keepEvent(ctx context.Context, event ReceivedEvent, now Taken, b takeback) error {
 	orderID, err := s.c.Taken.OrderOfPayment(ctx, now.PaymentIntent, now.Invoice)
@@ -66,7 +75,7 @@ func (s *Revoker) keepEvent(ctx context.Context, event ReceivedEvent, now Taken,
 	for _, f := range b.flags {
 		s.c.Log.WarnContext(ctx, "payment flagged", "event", event.ID, "type", event.Type, "order", orderID, "flag", f.Code)
 	}
-	came := &TakenBack{Mode: event.Mode, EventID: event.ID, OrderID: orderID, Outcome: b.outcome, Flags: b.flags}
+	came := &TakenBack{Mode: event.Mode, EventID: event.ID, OrderID: orderID, Outcome: b.outcome, Flags: b.flags, Charge: now.Charge}
 	return s.c.Store.StoreRevocations(ctx, RevocationAnswer{Event: came, At: s.c.Now()})
 }
 
@@ -76,7 +85,7 @@ func (s *Revoker) askSigner(ctx context.Context, event ReceivedEvent, now Taken)
 	if err != nil {
 		return fmt.Errorf("revoke: order: %w", err)
 	}
-	came := &TakenBack{Mode: event.Mode, EventID: event.ID, OrderID: orderID}
+	came := &TakenBack{Mode: event.Mode, EventID: event.ID, OrderID: orderID, Charge: now.Charge}
 	answer, err := s.c.Signer.Revoke(ctx, signer.RevokeRequest{Event: &signer.Event{Body: event.Body, SignatureHeader: event.SignatureHeader}})
 	var refusal *signer.Error
 	switch {

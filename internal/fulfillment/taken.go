@@ -43,7 +43,8 @@ type Charge struct {
 	AmountRefunded int64
 	Refunded       bool
 	Refunds        []Refund
-	MoreRefunds    bool // Stripe keeps more than it showed
+	MoreRefunds    bool      // Stripe keeps more than it showed
+	SeenAt         time.Time // when Stripe was asked; zero where nobody needs to know
 }
 
 // Refund is a refund of a charge.

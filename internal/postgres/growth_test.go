@@ -67,6 +67,7 @@ INSERT INTO staff_rotations (request_id, license_id) SELECT 'req_' || n % 6 + 1,
 INSERT INTO mails (kind, ref, created_at) SELECT 'standing', 'lic_' || n + 3000 || '.' || n, now() FROM generate_series(1, 3000) n;
 INSERT INTO memberships (organization_id, user_id, role, created_at) SELECT 'cust_' || n, 'usr_' || n, 'owner', now() FROM generate_series(1, 600) n;
 INSERT INTO order_log (order_id, at, what, actor) SELECT 'ord_' || n, now(), 'issued', 'signer' FROM generate_series(1, 6000) n;
+INSERT INTO refunded_charges (order_id, charge_id, currency, amount, refunded, seen_at) SELECT 'ord_' || n, 'ch_' || n, 'USD', 100, 50, now() FROM generate_series(1, 6000) n;
 ANALYZE;`
 
 func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
@@ -109,6 +110,7 @@ func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
 		"download":    func() error { return s.NoteDownload(ctx, "cust_7", "lic_6", "usr_7", now) },
 		"installed":   func() error { return s.NoteInstalled(ctx, "cust_7", "lic_6", now) },
 		"evidence":    func() error { return only(s.Evidence(ctx, "ord_6")) },
+		"order log":   func() error { return only(s.OrderLog(ctx, "ord_6")) },
 		"session":     func() error { return only(s.OrderOfObject(ctx, "cs_6")) },
 		"review":      func() error { return only(s.InReview(ctx)) },
 		"due":         func() error { return only(s.DueOrders(ctx, now, 100)) },
@@ -137,7 +139,8 @@ func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
 		"bundle": func() error {
 			return s.StoreRevocations(ctx, fulfillment.RevocationAnswer{At: now, Entries: suspended, Bundle: fulfillment.RevocationBundle{
 				Epoch: 7000, IssuedAt: now, ExpiresAt: now.Add(time.Hour), Envelope: []byte("{}"), SHA256: "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
-			}, Event: &fulfillment.TakenBack{Mode: "test", EventID: "evt_back_6", OrderID: "ord_6", Outcome: "x", Review: []string{"lic_6"}}})
+			}, Event: &fulfillment.TakenBack{Mode: "test", EventID: "evt_back_6", OrderID: "ord_6", Outcome: "x", Review: []string{"lic_6"},
+				Charge: &fulfillment.Charge{ID: "ch_6", Currency: "USD", Amount: 100, AmountRefunded: 60, SeenAt: now}}})
 		},
 		"evaluate": func() error {
 			r, err := s.OrderRecord(ctx, "ord_6")
@@ -156,7 +159,7 @@ func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
 	scans := func() (n int64) {
 		err := pool.QueryRow(ctx, `SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_user_tables
 			WHERE relname IN ('orders', 'issuances', 'events', 'checkout_sessions', 'order_log', 'deployments', 'downloads', 'revocation_bundles', 'revocation_changes',
-			'staff_requests', 'staff_assertions', 'staff_rotations')`).Scan(&n)
+			'staff_requests', 'staff_assertions', 'staff_rotations', 'refunded_charges')`).Scan(&n)
 		if err != nil {
 			t.Fatal(err)
 		}

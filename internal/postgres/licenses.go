@@ -20,7 +20,8 @@ SELECT i.license_id, coalesce(i.order_id, ''), i.organization_id, i.deployment_i
        i.envelope, i.sha256, i.stored_at, m.installed_at, m.first_downloaded_at, coalesce(s.license_id, ''), s.issued_at,
        NOT EXISTS (SELECT 1 FROM issuances n LEFT JOIN license_revocations r ON r.license_id = n.license_id WHERE n.deployment_id = i.deployment_id AND
            (r.status IS DISTINCT FROM 'revoked', n.stored_at, n.license_id) > (v.status IS DISTINCT FROM 'revoked', i.stored_at, i.license_id)),
-       coalesce(v.status, ''), coalesce(v.reason, ''), v.effective_at, coalesce(v.superseded_by, '')
+       coalesce(v.status, ''), coalesce(v.reason, ''), v.effective_at, coalesce(v.superseded_by, ''),
+       CASE WHEN v.license_id IS NULL THEN (SELECT c.effective_at FROM revocation_changes c WHERE c.license_id = i.license_id ORDER BY c.epoch DESC LIMIT 1) END
 FROM issuances i
 LEFT JOIN license_revocations v ON v.license_id = i.license_id
 JOIN deployments d ON d.id = i.deployment_id
@@ -42,7 +43,7 @@ func scanLicense(row pgx.Row) (fulfillment.License, error) {
 	var w license.RevocationEntry
 	err := row.Scan(&l.ID, &l.OrderID, &l.OrganizationID, &l.DeploymentID, &l.DeploymentName, &l.Kind, &l.BaseLicenseID, &l.TemplateName, &l.TemplateRef,
 		&l.Envelope, &l.SHA256, moment{&l.StoredAt}, moment{&l.InstalledAt}, moment{&l.DownloadedAt}, &l.SupersededBy, moment{&l.SupersededAt}, &l.Newest,
-		&w.Status, &w.Reason, moment{&w.EffectiveAt}, &w.SupersededBy)
+		&w.Status, &w.Reason, moment{&w.EffectiveAt}, &w.SupersededBy, moment{&l.ReinstatedAt})
 	if err != nil {
 		return l, notFound(err)
 	}

@@ -73,6 +73,9 @@ func (s *Fulfillment) Record(ctx context.Context, organizationID, orderID string
 	if err != nil {
 		return r, err
 	}
+	if r.Refunds, err = refunds(ctx, s, orderID); err != nil {
+		return r, err
+	}
 	return withSeen(ctx, s, r)
 }
 

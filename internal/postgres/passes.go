@@ -61,9 +61,14 @@ func (s *Fulfillment) OldestLivePayment(ctx context.Context, at time.Time) (olde
 	return oldest, err
 }
 
-// FlagOrder tells staff once, in the order's log.
-func (s *Fulfillment) FlagOrder(ctx context.Context, orderID string, flags []fulfillment.Reason, at time.Time) error {
-	return s.inTx(ctx, func(tx pgx.Tx) error { return flag(ctx, tx, orderID, flags, at) })
+// NotePayment tells staff once, in the order's log, and keeps what Stripe says of a charge.
+func (s *Fulfillment) NotePayment(ctx context.Context, orderID string, flags []fulfillment.Reason, c *fulfillment.Charge, at time.Time) error {
+	return s.inTx(ctx, func(tx pgx.Tx) error {
+		if err := flag(ctx, tx, orderID, flags, at); err != nil {
+			return err
+		}
+		return keepCharge(ctx, tx, orderID, c)
+	})
 }
 
 // gapAge is how long an order may be paid without a license.

@@ -232,6 +232,9 @@ func noteTakenBack(ctx context.Context, tx pgx.Tx, e fulfillment.TakenBack, at t
 		if err := flag(ctx, tx, e.OrderID, e.Flags, at); err != nil {
 			return err
 		}
+		if err := keepCharge(ctx, tx, e.OrderID, e.Charge); err != nil {
+			return err
+		}
 	}
 	rows, err := tx.Query(ctx, "SELECT order_id, license_id FROM issuances WHERE license_id = ANY($1) AND order_id IS NOT NULL", e.Review)
 	if err != nil {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -44,4 +45,35 @@ func (s *Fulfillment) MissingEvents(ctx context.Context, mode string, ids []stri
 func (s *Fulfillment) ForgetCustomer(ctx context.Context, stripeCustomer string) error {
 	_, err := s.Exec(ctx, "UPDATE organizations SET stripe_customer_id = NULL WHERE stripe_customer_id = $1", stripeCustomer)
 	return err
+}
+
+// keepCharge keeps what Stripe says of a charge, unless it was asked again since. A charge that nothing was ever refunded of is
+// not kept.
+func keepCharge(ctx context.Context, tx pgx.Tx, orderID string, c *fulfillment.Charge) error {
+	if c == nil {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO refunded_charges AS r (order_id, charge_id, currency, amount, refunded, seen_at)
+		SELECT $1, $2, $3, $4::bigint, $5::bigint, $6::timestamptz WHERE $5::bigint > 0 OR EXISTS (SELECT FROM refunded_charges WHERE order_id = $1 AND charge_id = $2)
+		ON CONFLICT (order_id, charge_id) DO UPDATE SET refunded = excluded.refunded, seen_at = excluded.seen_at
+		WHERE r.seen_at <= excluded.seen_at`, orderID, c.ID, c.Currency, c.Amount, c.AmountRefunded, c.SeenAt)
+	if err != nil {
+		return fmt.Errorf("keep charge: %w", err)
+	}
+	return nil
+}
+
+// refunds lists the charges of an order that Stripe gave money back of, the first that was seen first.
+func refunds(ctx context.Context, q querier, orderID string) ([]fulfillment.Charge, error) {
+	rows, err := q.Query(ctx, `SELECT charge_id, currency, amount, refunded, seen_at FROM refunded_charges
+		WHERE order_id = $1 AND refunded > 0 ORDER BY seen_at, charge_id`, orderID)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (fulfillment.Charge, error) {
+		var c fulfillment.Charge
+		err := row.Scan(&c.ID, &c.Currency, &c.Amount, &c.AmountRefunded, moment{&c.SeenAt})
+		c.Refunded = c.AmountRefunded == c.Amount
+		return c, err
+	})
 }

@@ -1,0 +1,1 @@
+DROP TABLE refunded_charges;
