@@ -11,10 +11,11 @@ import (
 	"github.com/metrum-ai/licensing-portal/internal/signer"
 )
 
-// How long an event waits for its session to be stored, and how often it looks.
+// How long an event waits for its object to be stored, and the least and most time between two of its looks.
 const (
 	unknownFor   = time.Hour
 	unknownEvery = 10 * time.Second
+	unknownMost  = 5 * time.Minute
 )
 
 // LaterError says that there is nothing wrong and that the job should be run again after a while.
@@ -71,15 +72,16 @@ func (s *Fulfiller) EvaluateEvent(ctx context.Context, mode, eventID string) err
 }
 
 // unknownObject waits for an event's object to be stored, since the event can overtake the answer that made the object, and
-// gives up after an hour. What the event's own reference says decides nothing.
+// gives up after an hour. What the event's own reference says decides nothing. It waits as long again as it has waited, since
+// the account's invoices that are none of the portal's end here too and each look at one is a call to Stripe.
 func (s *Fulfiller) unknownObject(ctx context.Context, e ReceivedEvent) error {
 	if setup, err := s.onlySetup(ctx, e); err != nil {
 		return err
 	} else if setup {
 		return s.c.Evaluations.SetOutcome(ctx, e.Mode, e.ID, "", outcomeSetup)
 	}
-	if s.c.Now().Sub(e.ReceivedAt) < unknownFor {
-		return &LaterError{unknownEvery}
+	if waited := s.c.Now().Sub(e.ReceivedAt); waited < unknownFor {
+		return &LaterError{min(max(waited, unknownEvery), unknownMost, unknownFor-waited)}
 	}
 	s.c.Log.ErrorContext(ctx, "event parked", "event", e.ID, "type", e.Type, "outcome", outcomeUnknown)
 	return s.c.Evaluations.SetOutcome(ctx, e.Mode, e.ID, "", outcomeUnknown)

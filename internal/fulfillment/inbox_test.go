@@ -2,12 +2,14 @@ package fulfillment_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -110,6 +112,62 @@ func TestAnEventWaitsAnHourForItsSessionAndIsParkedThen(t *testing.T) {
 	w.must(err)
 	w.must(w.fulfiller.EvaluateEvent(t.Context(), "test", "evt_old"))
 	if n := w.count("SELECT count(*) FROM events WHERE id = 'evt_old' AND outcome = 'parked: unknown object'"); n != 1 {
+		t.Error("it was not parked")
+	}
+}
+
+// invoiceLooks counts how often invoices are fetched.
+type invoiceLooks struct {
+	fulfillment.Invoices
+	looks int
+}
+
+func (c *invoiceLooks) FetchInvoice(ctx context.Context, id string) (fulfillment.Invoice, error) {
+	c.looks++
+	return c.Invoices.FetchInvoice(ctx, id)
+}
+
+func TestAnInvoiceOfNobodyIsLookedAtSoonAndThenSeldom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	account := &invoiceLooks{Invoices: w.stripe}
+	fulfiller, err := fulfillment.NewFulfiller(fulfillment.FulfillerConfig{
+		Evaluations: w.store, Issuances: w.store, Mails: w.store, Reconciles: w.store, Stripe: w.stripe, Invoices: account, Signer: w.signer,
+		Catalog: fulfillment.NewCatalog(w.signer, w.now), Mailer: w, Now: w.now, Log: w.log,
+	})
+	w.must(err)
+	buyer := w.api(http.MethodPost, "/v1/customers", "name=Somebody")
+	stranger := w.api(http.MethodPost, "/v1/invoices", "currency=usd&customer="+buyer) // made by another system of the account
+	body, header := w.about("invoice.paid", "evt_strange", w.stripeObject(stranger))
+	w.must(w.inbox.Receive(t.Context(), body, header))
+	var waited time.Duration
+	var firstMinute int
+	for {
+		err := fulfiller.EvaluateEvent(t.Context(), "test", "evt_strange")
+		if waited <= time.Minute {
+			firstMinute = account.looks
+		}
+		later, ok := errors.AsType[*fulfillment.LaterError](err)
+		if !ok {
+			w.must(err)
+			break
+		}
+		if later.After <= 0 || later.After > 5*time.Minute {
+			t.Fatalf("after %v it waits %v", waited, later.After)
+		}
+		waited += later.After
+		w.slept.Add(int64(later.After))
+	}
+	if firstMinute < 4 {
+		t.Errorf("%d looks in the first minute", firstMinute)
+	}
+	if account.looks > 20 {
+		t.Errorf("%d looks at Stripe", account.looks)
+	}
+	if waited > time.Hour || waited < time.Hour-time.Minute {
+		t.Errorf("it gave up after %v", waited)
+	}
+	if n := w.count("SELECT count(*) FROM events WHERE id = 'evt_strange' AND outcome = 'parked: unknown object'"); n != 1 {
 		t.Error("it was not parked")
 	}
 }
