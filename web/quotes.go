@@ -89,7 +89,8 @@ func (s *server) answered(w http.ResponseWriter, r *http.Request, answer func(id
 	return see(w, r, "/orders/"+id)
 }
 
-// toInvoice leads to where Stripe shows the invoice of an order; once there, nothing of it is the portal's.
+// toInvoice leads to where Stripe shows the invoice of an order; once there, nothing of it is the portal's. Every member may
+// read the PDF; the page, where it can be paid, is a buyer's.
 func (s *server) toInvoice(address func(fulfillment.Invoice) string) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		record, err := s.Quotes.Quote(r.Context(), member(r).organization.ID, chi.URLParam(r, "order"))

@@ -98,6 +98,22 @@ func TestAnInvoiceIsPaidAtStripesPage(t *testing.T) {
 	}
 }
 
+func TestAReaderReadsAnInvoiceAndIsNotLedToPayIt(t *testing.T) {
+	t.Parallel()
+	b := open(t).as(fake.ReaderID)
+	path := "/orders/" + fake.OrderInvoiced
+	page := b.get(path)
+	page.has("#state", "HALDEN-0001")
+	page.has("#state", "An owner or a billing member of your organization can pay it")
+	if n := page.doc().Find(`a[href$="/invoice"]`).Length(); n != 0 {
+		t.Error("the page leads to where the invoice is paid")
+	}
+	if r := b.get(path + "/invoice"); r.status != http.StatusForbidden || r.header.Get("Location") != "" {
+		t.Errorf("where it is paid: %d %s", r.status, r.header.Get("Location"))
+	}
+	b.get(page.doc().Find(`#state a[href$="/invoice.pdf"]`).AttrOr("href", "")).goes(http.StatusSeeOther, "https://invoice.stripe.example/i/1/pdf")
+}
+
 func TestAQuoteThatEndedSaysSo(t *testing.T) {
 	t.Parallel()
 	s := open(t)

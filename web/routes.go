@@ -98,7 +98,7 @@ func (s *server) memberRoutes(r chi.Router) {
 	r.Post("/orders/{order}/cancel", s.page(s.buyer(s.cancelOrder)))
 	r.Post("/orders/{order}/billing", s.page(s.buyer(s.manageBilling)))
 	s.get(r, "/orders/{order}/quote.pdf", s.quotePDF)
-	s.get(r, "/orders/{order}/invoice", s.toInvoice(func(i fulfillment.Invoice) string { return i.HostedURL }))
+	s.get(r, "/orders/{order}/invoice", s.buyer(s.toInvoice(func(i fulfillment.Invoice) string { return i.HostedURL })))
 	s.get(r, "/orders/{order}/invoice.pdf", s.toInvoice(func(i fulfillment.Invoice) string { return i.PDFURL }))
 	s.get(r, "/orders/{order}/accept", s.buyer(s.answerQuote(true)))
 	r.Post("/orders/{order}/accept", s.page(s.buyer(s.acceptQuote)))

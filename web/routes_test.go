@@ -67,7 +67,7 @@ func expectations(s *site) map[string]expectation {
 		"POST /orders/{order}/accept":                  {"/orders/" + fake.OrderInvoiced + "/accept", signIn, 303, 404, 403},
 		"GET /orders/{order}/decline":                  {"/orders/" + fake.OrderQuoted + "/decline", signIn, 200, 404, 403},
 		"POST /orders/{order}/decline":                 {"/orders/" + fake.OrderInvoiced + "/decline", signIn, 303, 404, 403},
-		"GET /orders/{order}/invoice":                  {"/orders/" + fake.OrderInvoiced + "/invoice", signIn, 303, 404, 303},
+		"GET /orders/{order}/invoice":                  {"/orders/" + fake.OrderInvoiced + "/invoice", signIn, 303, 404, 403},
 		"GET /orders/{order}/invoice.pdf":              {"/orders/" + fake.OrderInvoiced + "/invoice.pdf", signIn, 303, 404, 303},
 		"GET /licenses":                                {"/licenses", signIn, 200, 200, 200},
 		"GET /licenses/{license}":                      {"/licenses/" + lic, signIn, 200, 404, 200},

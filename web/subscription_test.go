@@ -34,13 +34,21 @@ func TestASubscriptionsPagesSayWhatIsChargedWhenAndWhatItLicenses(t *testing.T) 
 	b.post("/orders/"+fake.OrderCycle+"/billing", url.Values{}).goes(303, fake.BillingURL)
 }
 
-func TestAReaderSeesTheSubscriptionWithoutInvoicesOrTheWayToChangeIt(t *testing.T) {
+func TestAReaderSeesTheSubscriptionWithoutTheWayToPayOrChangeIt(t *testing.T) {
 	t.Parallel()
 	s := open(t)
-	r := s.as(fake.ReaderID).get("/orders/" + fake.OrderSubscribed)
-	r.has("#subscription", "An owner of Halden Robotics can cancel it")
-	if strings.Contains(r.body, "invoice.stripe.example") || strings.Contains(r.body, "/billing\"") {
-		t.Error("a reader gets to invoices or billing")
+	reader := s.as(fake.ReaderID)
+	for _, order := range []string{fake.OrderSubscribed, fake.OrderOwed} {
+		r := reader.get("/orders/" + order)
+		r.has("#subscription", "An owner of Halden Robotics can cancel it")
+		r.has("#subscription", "HALDEN-0002")
+		links := r.doc().Find(`a[href*="invoice.stripe.example"]`)
+		if links.Length() == 0 || links.Length() != links.Filter(`[href$="/pdf"]`).Length() {
+			t.Errorf("%d links to invoices, %d of them to read", links.Length(), links.Filter(`[href$="/pdf"]`).Length())
+		}
+		if strings.Contains(r.body, "/billing\"") || strings.Contains(r.body, "Pay invoice") {
+			t.Error("a reader gets to pay or to change")
+		}
 	}
 }
 
