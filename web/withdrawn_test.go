@@ -69,6 +69,51 @@ func TestARevokedLicenseSaysSoAndIsNotHandedOut(t *testing.T) {
 	}
 }
 
+func TestAnIssuedOrderIsCalledReadyForAsLongAsItsLicenseIsTheOneToUse(t *testing.T) {
+	t.Parallel()
+	said := func(status string, ago time.Duration) func(*fulfillment.License) {
+		return func(l *fulfillment.License) {
+			l.Withdrawn = &license.RevocationEntry{LicenseID: l.ID, Status: status, Reason: "key_rotation", EffectiveAt: fake.Now().Add(-ago)}
+		}
+	}
+	expired := func(l *fulfillment.License) { l.Payload.ExpiresAt = fake.Now().Add(-time.Hour) }
+	for name, c := range map[string]struct {
+		change                      func(*fulfillment.License)
+		heading, words, primary, to string
+		file                        bool
+	}{
+		"valid":                  {func(*fulfillment.License) {}, "Your license is ready", "five install steps", "Download license.json", "/license.json", true},
+		"not valid yet":          {func(l *fulfillment.License) { l.Payload.NotBefore = fake.Now().Add(time.Hour) }, "Your license is ready", "five install steps", "Download license.json", "/license.json", true},
+		"expired":                {expired, "Your license has expired", "It stopped working on 23 Nov 2026", "Open the license", "", true},
+		"expired, a newer one":   {func(l *fulfillment.License) { expired(l); l.SupersededBy = "lic_newer" }, "This license has expired", "The newer one took its place", "Open the newer license", "/licenses/lic_newer", true},
+		"superseded":             {func(l *fulfillment.License) { l.SupersededBy = "lic_newer" }, "Your license was superseded", "It works until", "Open the newer license", "/licenses/lic_newer", true},
+		"superseded by bundle":   {said(license.StatusSuperseded, time.Hour), "Your license was superseded", "Superseded on 23 Nov 2026", "Open the license", "", false},
+		"to be superseded":       {said(license.StatusSuperseded, -time.Hour), "Your license is ready", "five install steps", "Download license.json", "/license.json", true},
+		"suspended":              {said(license.StatusSuspended, time.Hour), "Your license is suspended", "Suspended since 23 Nov 2026", "Open the license", "", false},
+		"revoked":                {said(license.StatusRevoked, time.Hour), "Your license was revoked", "Revoked on 23 Nov 2026", "Open the license", "", false},
+		"expired, revoked since": {func(l *fulfillment.License) { expired(l); said(license.StatusRevoked, time.Minute)(l) }, "Your license was revoked", "Revoked on 23 Nov 2026", "Open the license", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t)
+			l := s.licenseOf(fake.OrderReady)
+			c.change(l)
+			r := s.as(fake.OwnerID).get("/orders/" + fake.OrderReady)
+			r.has("h1", c.heading)
+			r.has("title", c.heading)
+			r.has("p.lead", c.words)
+			r.has("#state a.btn.pri", c.primary)
+			primary := r.doc().Find("#state a.btn.pri")
+			if to := primary.AttrOr("href", ""); primary.Length() != 1 || (to != c.to && to != "/licenses/"+l.ID+c.to) {
+				t.Errorf("%d primary buttons, the first to %q", primary.Length(), to)
+			}
+			if file := r.doc().Find("a[download]").Length() == 1; file != c.file {
+				t.Errorf("the file is offered: %t", file)
+			}
+		})
+	}
+}
+
 func TestALinkToARevokedLicenseSaysWhy(t *testing.T) {
 	t.Parallel()
 	s := open(t)

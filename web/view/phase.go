@@ -115,21 +115,49 @@ func (p Phase) Heading() string {
 // Title names the order's page in a tab: where the order stands, and which one it is.
 func (p OrderPage) Title() string { return p.Heading() + ", " + Middle(p.Order.ID) }
 
-// Heading is the page's heading: the phase's, until a revocation bundle stops the license.
+// Heading is the page's heading: the phase's, for as long as the license is the one to use.
 func (p OrderPage) Heading() string {
-	switch {
-	case p.Phase == PhaseFailed && p.Quote != nil:
+	if p.Phase == PhaseFailed && p.Quote != nil {
 		return "This quote has ended"
-	case !p.stopped():
-		return p.Phase.Heading()
-	case p.License.Standing(p.Now) == fulfillment.StandingSuspended:
-		return "Your license is suspended"
 	}
-	return "Your license was " + standingWord(p.License.Standing(p.Now))
+	switch standing := p.standing(); standing {
+	case fulfillment.StandingSuspended:
+		return "Your license is suspended"
+	case fulfillment.StandingExpired:
+		if p.License.SupersededBy != "" {
+			return "This license has expired"
+		}
+		return "Your license has expired"
+	case fulfillment.StandingRevoked, fulfillment.StandingReplaced, fulfillment.StandingSuperseded:
+		return "Your license was " + standingWord(standing)
+	}
+	return p.Phase.Heading()
 }
 
-func (p OrderPage) stopped() bool {
-	return p.Phase == PhaseReady && p.License != nil && p.License.Stopped(p.Now)
+// standing is where the license that the order came to stands; "" while there is none.
+func (p OrderPage) standing() fulfillment.Standing {
+	if p.Phase != PhaseReady || p.License == nil {
+		return ""
+	}
+	return p.License.Standing(p.Now)
+}
+
+func (p OrderPage) stopped() bool { return p.standing() != "" && p.License.Stopped(p.Now) }
+
+// readyText says what to do with the license, or why there is nothing to do with it any more.
+func readyText(p OrderPage) string {
+	switch p.standing() {
+	case fulfillment.StandingRevoked, fulfillment.StandingSuspended, fulfillment.StandingReplaced:
+		return WithdrawnWords(*p.License)
+	case fulfillment.StandingSuperseded:
+		return "It works until " + Stamp(p.License.WorksUntil()) + ". Install the newer one before then."
+	case fulfillment.StandingExpired:
+		if p.License.SupersededBy != "" {
+			return "It stopped working on " + Stamp(p.License.WorksUntil()) + ". The newer one took its place."
+		}
+		return "It stopped working on " + Stamp(p.License.WorksUntil()) + ", and the router answers license-expired until a newer one is installed."
+	}
+	return "Download it, then follow the five install steps."
 }
 
 // Step is one line of an order's timeline.
