@@ -24,8 +24,12 @@ func finalizeInvoice(x *tx, c *call) (object, error) {
 }
 
 // finalize opens a draft: its amounts are fixed, it has a number, a page and a
-// payment intent. One with nothing to pay is paid at once.
+// payment intent. One with nothing to pay is paid at once. A revision takes the
+// place of what it revises.
 func (x *tx) finalize(inv *record) error {
+	if err := x.mayReplace(inv); err != nil {
+		return err
+	}
 	if err := x.reckon(inv); err != nil {
 		return err
 	}
@@ -58,6 +62,9 @@ func (x *tx) finalize(inv *record) error {
 		inv.Private["due_at"], b["next_payment_attempt"] = now+draftLife, now+draftLife
 	}
 	if err := x.emitSaved("invoice.finalized", inv); err != nil {
+		return err
+	}
+	if err := x.replace(inv); err != nil {
 		return err
 	}
 	switch {

@@ -16,7 +16,8 @@ func invoiceRoutes() []route {
 	}
 	return []route{
 		{"POST", "/v1/invoices", with(invoiceParams(), schema{
-			"customer": text(255).must(), "currency": currencyCode(), "subscription": notHere(), "from_invoice": notHere(),
+			"customer": text(255), "currency": currencyCode(), "subscription": notHere(),
+			"from_invoice":                   hash(schema{"action": oneOf("revision").must(), "invoice": text(255).must()}),
 			"pending_invoice_items_behavior": oneOf("include", "exclude"),
 		}), createInvoice},
 		{"GET", "/v1/invoices", list, listBy(kindInvoice, "/v1/invoices", "customer", "subscription", "status", "collection_method")},
@@ -141,6 +142,12 @@ const draftLife = 3600
 
 func createInvoice(x *tx, c *call) (object, error) {
 	p := c.params
+	if p.has("from_invoice") {
+		return x.revise(p)
+	}
+	if !p.has("customer") {
+		return nil, invalid("parameter_missing", "customer", "You must provide a customer, or an invoice to revise.")
+	}
 	customer, err := x.customer(p.str("customer"), "customer")
 	if err != nil {
 		return nil, err

@@ -161,6 +161,54 @@ func TestInvoiceIsVoidedGivenUpOrDeleted(t *testing.T) {
 	h.sameAsTold()
 }
 
+// revision revises an invoice.
+func (h *harness) revision(of string) (*stripe.Invoice, error) {
+	return h.sdk.Invoices.New(&stripe.InvoiceParams{FromInvoice: &stripe.InvoiceFromInvoiceParams{Action: stripe.String("revision"), Invoice: &of}})
+}
+
+func TestARevisionTakesTheInvoicesPlaceOnceItIsFinalized(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	first := h.draft(h.customer().ID, 900, "usd")
+	_, err := h.sdk.Invoices.Update(first.ID, &stripe.InvoiceParams{Metadata: map[string]string{"order_id": "order_1"}})
+	h.must(err)
+	_, err = h.revision(first.ID)
+	stripeError(t, err, 400, "", "") // a draft is changed itself
+	first = h.finalize(first.ID)
+	second, err := h.revision(first.ID)
+	h.must(err)
+	if second.Status != "draft" || second.FromInvoice.Invoice.ID != first.ID || second.FromInvoice.Action != "revision" || second.Total != 900 ||
+		second.Metadata["order_id"] != "order_1" || second.Lines.Data[0].ID == first.Lines.Data[0].ID || second.Customer.ID != first.Customer.ID {
+		t.Errorf("revision: %+v", second)
+	}
+	if got := h.invoice(first.ID); got.Status != "open" || got.LatestRevision != nil {
+		t.Errorf("before the revision is final: %s %+v", got.Status, got.LatestRevision)
+	}
+	_, err = h.sdk.InvoiceItems.New(&stripe.InvoiceItemParams{Customer: &second.Customer.ID, Invoice: &second.ID, Amount: stripe.Int64(100), Currency: stripe.String("usd")})
+	h.must(err)
+	second = h.finalize(second.ID)
+	if got := h.invoice(first.ID); got.Status != "void" || got.LatestRevision.ID != second.ID || got.PaymentIntent.Status != "canceled" || second.Total != 1000 || second.Number == first.Number {
+		t.Errorf("replaced: %s %+v by %d %s", got.Status, got.LatestRevision, second.Total, second.Number)
+	}
+	third, err := h.revision(second.ID)
+	h.must(err)
+	late, err := h.revision(second.ID)
+	h.must(err)
+	h.finalize(third.ID)
+	if got := h.invoice(first.ID); got.LatestRevision.ID != third.ID || h.invoice(second.ID).LatestRevision.ID != third.ID {
+		t.Errorf("the first is replaced by %s", got.LatestRevision.ID)
+	}
+	_, err = h.sdk.Invoices.FinalizeInvoice(late.ID, nil)
+	stripeError(t, err, 400, "", "") // what it revises is void
+	h.act(third.ID, "pay", nil)
+	_, err = h.revision(third.ID)
+	stripeError(t, err, 400, "", "")
+	_, err = h.sdk.Invoices.New(&stripe.InvoiceParams{})
+	stripeError(t, err, 400, "parameter_missing", "customer")
+	h.sink.wait(2, "invoice.voided")
+	h.sameAsTold()
+}
+
 func TestInvoiceShowsTenLinesAndHasMore(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
