@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/metrum-ai/licensing-portal/internal/approval"
 	"github.com/metrum-ai/licensing-portal/internal/catalog"
 	"github.com/metrum-ai/licensing-portal/internal/config"
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
@@ -233,7 +234,7 @@ func writeQuote(w io.Writer, q fulfillment.Prepared, publicURL string) error {
 	case r.LicenseID != "":
 		row("license", "%s", r.LicenseID)
 	case q.Needed > 0:
-		row("approval", "by %d besides whoever proposes, once it is paid: portal staff propose issue %s -invoice %s", q.Needed, r.ID, invoice)
+		row("approval", "by %d besides whoever proposes, once it is paid: %s", q.Needed, fulfillment.IssueCommand(r.ID, invoice, approval.ReasonContract))
 	default:
 		row("approval", "none; the license is issued when the invoice is paid")
 	}

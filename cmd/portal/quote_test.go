@@ -30,7 +30,7 @@ func TestStaffPrepareShowAndCancelAQuote(t *testing.T) {
 		"-add-features", "typescript_routing,pii_filtering"}
 	out := p.mustRun(prepare...)
 	for _, want := range []string{"(qt_", ", open, stands until", "Lumen (cust_1)", "marketplace-seat@1, new for Frankfurt", "42000.00 USD net, due 30 days",
-		"portal staff propose issue ord_", "/orders/ord_"} {
+		"portal staff propose issue ord_", "-reason contract -by '…' -why '…'\n", "/orders/ord_"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in:\n%s", want, out)
 		}

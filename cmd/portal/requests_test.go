@@ -14,8 +14,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/metrum-ai/licensing-portal/internal/approval"
 	"github.com/metrum-ai/licensing-portal/internal/approval/software"
 	"github.com/metrum-ai/licensing-portal/internal/catalog"
+	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
 	"github.com/metrum-ai/licensing-portal/internal/postgres"
 	"github.com/metrum-ai/licensing-portal/internal/postgres/pgtest"
 	"github.com/metrum-ai/licensing-portal/internal/trust"
@@ -169,6 +171,24 @@ func TestWithoutAKeyFileALinkLeadsToThePasskey(t *testing.T) {
 	}
 	if _, err := p.run("staff", "propose", "revoke", "lic_9", "-by", "ada", "-status", "revoked", "-reason", "refunded", "-why", "It was paid back in full today."); err == nil || !strings.Contains(err.Error(), "There is no license lic_9 here") {
 		t.Errorf("an unknown license: %v", err)
+	}
+}
+
+func TestTheCommandThatAReviewNamesNeedsNoMoreThanWhoAndWhy(t *testing.T) {
+	t.Parallel()
+	for _, why := range approval.Reasons(approval.ActionIssue) {
+		line := fulfillment.IssueCommand("ord_1", "in_1", why)
+		line = strings.Replace(strings.Replace(line, "'…'", "ada", 1), "'…'", "Agreed_in_contract_2026-041.", 1)
+		words := strings.Fields(line)
+		asked, err := parseProposal(words[3:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := asked.request
+		if strings.Join(words[:3], " ") != "portal staff propose" || r.Issue == nil || r.Issue.Intent.OrderID != "ord_1" || r.Issue.Invoice != "in_1" ||
+			r.Reason != why || r.Proposer != "ada" || r.Explanation != "Agreed_in_contract_2026-041." {
+			t.Errorf("%s reads as %+v", line, r)
+		}
 	}
 }
 

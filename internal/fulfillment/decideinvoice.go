@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/metrum-ai/licensing-portal/internal/approval"
 )
 
 // invoiceStates are Stripe's words for where an invoice stands, and "deleted" for a draft that is gone.
@@ -91,6 +93,9 @@ func invoiceMismatches(snapshot Snapshot, f Facts, i Invoice) []Reason {
 	add := func(code, format string, args ...any) {
 		reasons = append(reasons, Reason{code, fmt.Sprintf(format, args...) + " (" + i.ID + ")"})
 	}
+	approve := func(code string, why approval.Reason, format string, args ...any) {
+		reasons = append(reasons, Reason{code, fmt.Sprintf(format, args...) + " " + IssueCommand(snapshot.Intent.OrderID, i.ID, why)})
+	}
 	if i.Livemode != f.Livemode {
 		add("mode-mismatch", "The invoice was paid in %s mode, the portal works in %s mode.", modeName(i.Livemode), modeName(f.Livemode))
 	}
@@ -98,15 +103,15 @@ func invoiceMismatches(snapshot Snapshot, f Facts, i Invoice) []Reason {
 		add("billing-reason", "Stripe made the invoice for %q, the order expects %q: a changed plan or an invoice by hand.", i.BillingReason, strings.Join(want, " or "))
 	}
 	if i.PaidOutOfBand {
-		add("paid-out-of-band", "The invoice was marked paid outside of Stripe. Once the money is there, approve the license: portal staff propose issue %s -invoice %s", snapshot.Intent.OrderID, i.ID)
+		approve("paid-out-of-band", approval.ReasonOutOfBand, "The invoice was marked paid outside of Stripe. Once the money is there, approve the license:")
 	}
 	if agreed := agreedBeyond(snapshot); agreed != "" {
-		add("by-contract", "%s was agreed by contract, so staff approve the license: portal staff propose issue %s -invoice %s", agreed, snapshot.Intent.OrderID, i.ID)
+		approve("by-contract", approval.ReasonContract, "%s was agreed by contract, so staff approve the license:", agreed)
 	}
 	if i.Currency != snapshot.Currency {
 		add("currency-mismatch", "Paid in %s, the order is in %s.", i.Currency, snapshot.Currency)
 	} else {
-		amounts(snapshot, i, add)
+		amounts(snapshot, i, add, approve)
 	}
 	if i.Lines != 1 || i.Proration {
 		add("invoice-lines", "The invoice has more, less or something else than one whole line.")
@@ -129,15 +134,15 @@ func invoiceMismatches(snapshot Snapshot, f Facts, i Invoice) []Reason {
 }
 
 // amounts compares what was paid, tax apart, with the order. What was paid in part by a balance or a credit note does not match.
-func amounts(snapshot Snapshot, i Invoice, add func(code, format string, args ...any)) {
+func amounts(snapshot Snapshot, i Invoice, add func(code, format string, args ...any), approve func(code string, why approval.Reason, format string, args ...any)) {
 	if i.Discount != 0 {
 		add("discounted", "The invoice has a discount of %s; none is given at launch.", Money(i.Discount, i.Currency))
 	}
 	if i.StartBalance != 0 {
-		add("balance-used", "The customer's balance of %s changed what was due.", Money(i.StartBalance, i.Currency))
+		approve("balance-used", approval.ReasonBalance, "The customer's balance of %s changed what was due. Where that is right, approve the license:", Money(i.StartBalance, i.Currency))
 	}
 	if i.CreditNotes != 0 {
-		add("credit-note", "Credit notes took %s off the invoice.", Money(i.CreditNotes, i.Currency))
+		approve("credit-note", approval.ReasonBalance, "Credit notes took %s off the invoice. Where that is right, approve the license:", Money(i.CreditNotes, i.Currency))
 	}
 	if i.LineAmount != snapshot.Total || i.AmountPaid-i.Tax < snapshot.Total {
 		add("amount-mismatch", "Stripe has a line of %s, and %s paid of which %s is tax; the order is %s.",

@@ -3,12 +3,19 @@ package fulfillment
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/metrum-ai/licensing-portal/internal/approval"
 	"github.com/metrum-ai/licensing-portal/internal/catalog"
 )
+
+// IssueCommand is what staff type to propose an order's license. Who they are and why are theirs to fill in; what was agreed is
+// the order's.
+func IssueCommand(orderID, invoiceID string, why approval.Reason) string {
+	return fmt.Sprintf("portal staff propose issue %s -invoice %s -reason %s -by '…' -why '…'", orderID, invoiceID, why)
+}
 
 // fill takes from a request's subject what its text says of it, and puts lists into the order of the text.
 func (s *Requests) fill(ctx context.Context, r *approval.Request) error {

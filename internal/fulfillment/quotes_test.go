@@ -146,7 +146,7 @@ func TestAContractQuoteWaitsForApproval(t *testing.T) {
 	invoice := c.accepted(r)
 	w.object(invoice.ID, "pay", map[string]any{})
 	o := c.becomes(r.Order, fulfillment.StateInReview)
-	if len(o.Reasons) != 1 || !strings.Contains(o.Reasons[0].Detail, "portal staff propose issue "+r.ID+" -invoice "+invoice.ID) {
+	if len(o.Reasons) != 1 || !strings.HasSuffix(o.Reasons[0].Detail, "license: portal staff propose issue "+r.ID+" -invoice "+invoice.ID+" -reason contract -by '…' -why '…'") {
 		t.Errorf("reasons %+v", o.Reasons)
 	}
 	ask := approval.Request{
