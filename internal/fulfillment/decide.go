@@ -232,7 +232,8 @@ func paidTwice(paid []payment) []Reason {
 	for i, p := range paid {
 		ids[i] = p.id
 	}
-	return []Reason{{"paid-twice", "The order is paid more than once; refund all but one: " + strings.Join(ids, ", ") + "."}}
+	return []Reason{{"paid-twice", "The order is paid more than once: " + strings.Join(ids, ", ") +
+		". Refund all but the one whose event the license was issued by, as the order's log says; refunding that one revokes the license."}}
 }
 
 // blocking leaves out what staff released, word for word: a new mismatch blocks again.

@@ -1,7 +1,9 @@
 package fulfillment_test
 
 import (
+	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +63,45 @@ func TestEventsThatWereLostAreAskedForAndTheCursorWaitsForThem(t *testing.T) {
 	}
 	if before = c.again(before); w.count("SELECT count(*) FROM issuances") != 2 {
 		t.Errorf("%s was issued again", before.ID)
+	}
+}
+
+// More is missing than a pass may ask for, and what it may not ask for is the oldest: longer ago than a pass looks back by
+// itself.
+func TestMoreLostEventsThanAPassAsksForAreAllFound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	s := w.customer().known()
+	w.idle()
+	before := w.count("SELECT count(*) FROM events")
+	w.sim("/_sim/delivery", fields{"drop": 1}, nil)
+	const old, asked = 10, 500
+	for n := range old + asked {
+		if n == old {
+			w.sim("/_sim/clock", fields{"advance_seconds": 3 * 3600}, nil)
+		}
+		w.api(http.MethodPost, "/v1/customers/"+s.object, fmt.Sprintf("metadata[n]=%d", n))
+	}
+	w.sim("/_sim/delivery", fields{}, nil)
+	pass := func(later time.Duration, want int) {
+		t.Helper()
+		if n, err := w.reconcilerAt(later).Events(t.Context(), false, nil); err != nil || n != want {
+			t.Fatalf("%d missing after %s, not %d: %v", n, later, want, err)
+		}
+		w.idle()
+	}
+	arrived := func(n int) {
+		t.Helper()
+		w.eventually(fmt.Sprint(n, " arrived"), func() bool { return w.count("SELECT count(*) FROM events") == before+n })
+	}
+	pass(4*time.Hour, old+asked)
+	arrived(asked)
+	pass(5*time.Hour, old)
+	arrived(old + asked)
+	pass(6*time.Hour, 0)
+	if n := w.count("SELECT count(*) FROM events WHERE type = 'customer.updated' AND outcome <> ''"); n != old+asked {
+		t.Errorf("%d events are looked at", n)
 	}
 }
 
@@ -172,28 +213,6 @@ func TestTheEndpointsStateAndTheSilenceOfStripeAreAlarms(t *testing.T) {
 	if g.Endpoint() != fulfillment.EndpointMissing || g.LastEventAt.IsZero() || g.PaidWithoutLicense+g.LicenseWithoutPayment+g.OrdersInReview != 0 {
 		t.Errorf("%+v", g)
 	}
-}
-
-// A payment of an order that has its license already proved nothing: giving it back takes nothing.
-func TestARefundOfADuplicatePaymentRevokesNothing(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.work()
-	c := w.customer()
-	l := c.buy(c.request("credit-pack-5m"))
-	other := c.buy(c.request("credit-pack-5m"))
-	// The other order's session is taken for a second one of the first, as where both were paid.
-	session := w.session(fulfillment.Order{ID: other.OrderID})
-	_, err := w.pool.Exec(t.Context(), "UPDATE checkout_sessions SET order_id = $1, attempt = 2 WHERE id = $2", l.OrderID, session)
-	w.must(err)
-	w.act(session, "refund", nil)
-	c.stands(other, fulfillment.StandingRevoked)
-	w.idle()
-	c.stands(l, fulfillment.StandingValid)
-	if n, err := w.reconcilerAt(time.Hour).Payments(t.Context(), false, nil); err != nil || n != 0 {
-		t.Errorf("%d differ: %v", n, err)
-	}
-	c.stands(l, fulfillment.StandingValid)
 }
 
 func TestALatePaidAfterARefundInFullRevivesNothing(t *testing.T) {
