@@ -51,6 +51,7 @@ func TestAPlanChangedOnStripesPageIsForStaffAndEveryCycleOfItAfterwards(t *testi
 	w.work()
 	s := w.customer().subscribe("card_ok")
 	first := s.license(s.order)
+	w.later()
 	s.changesPlan("hosted-instance-annual.v1")
 	w.seenEvents("customer.subscription.updated", 1)
 	changed := s.seenUntil("changed and billed", func(v fulfillment.Subscribed) bool {

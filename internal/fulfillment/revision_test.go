@@ -49,8 +49,9 @@ func TestARevisedInvoiceIsPaidInsteadOfTheOneThatItReplaces(t *testing.T) {
 		t.Errorf("replaced, the order is %s, its invoice %+v", o.State, open)
 	}
 	w.idle()
-	if got := w.billed(); len(got) != 3 || got[1] != got[2] { // the quote, the invoice, its revision
-		t.Errorf("mails %q", got)
+	bills := slices.DeleteFunc(w.billed(), func(mail string) bool { return strings.HasPrefix(mail, "quote ") })
+	if len(bills) != 2 || bills[0] != bills[1] { // the invoice's and the revision's
+		t.Errorf("mails %q", bills)
 	}
 	w.object(revision, "pay", fields{})
 	l := s.license(s.becomes(s.order, issued))
