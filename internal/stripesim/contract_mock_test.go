@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -78,6 +79,19 @@ func fetchModule(dir string) (string, error) {
 	return module.Dir, json.Unmarshal(out, &module)
 }
 
+// startWithParent starts a program that a test run does not leave behind, even
+// one that ends by a panic or is killed, where the system can see to that.
+func startWithParent(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = diesWithParent()
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the parent that counts is the thread
+		started <- cmd.Start()
+		select {}
+	}()
+	return <-started
+}
+
 // start runs the program on ports of its choice, which it tells.
 func (m *mock) start(program string) error {
 	cmd := exec.Command(program, "-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0", "-strict-version-check")
@@ -85,7 +99,7 @@ func (m *mock) start(program string) error {
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := startWithParent(cmd); err != nil {
 		return err
 	}
 	removeDir := m.stop
