@@ -10,10 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
+	"github.com/metrum-ai/licensing-portal/internal/signer/evidence"
+	"github.com/metrum-ai/licensing-portal/internal/signer/server"
 )
 
 // event is a webhook about a session of nobody, changed as told, with its signature header.
@@ -30,10 +33,18 @@ func event(change func(map[string]any)) (body []byte, header string) {
 	if err != nil {
 		panic(err)
 	}
-	now := time.Now().Unix()
-	mac := hmac.New(sha256.New, []byte(webhookSecret))
-	fmt.Fprintf(mac, "%d.%s", now, body)
-	return body, fmt.Sprintf("t=%d,v1=%s", now, hex.EncodeToString(mac.Sum(nil)))
+	return body, signedBy(body, time.Now(), webhookSecret)
+}
+
+// signedBy is the header of a body that was signed at a time with each of these secrets.
+func signedBy(body []byte, at time.Time, secrets ...string) string {
+	header := fmt.Sprintf("t=%d", at.Unix())
+	for _, secret := range secrets {
+		mac := hmac.New(sha256.New, []byte(secret))
+		fmt.Fprintf(mac, "%d.%s", at.Unix(), body)
+		header += ",v1=" + hex.EncodeToString(mac.Sum(nil))
+	}
+	return header
 }
 
 func TestTheInboxTakesWhatStripeSignedAndNothingElse(t *testing.T) {
@@ -68,6 +79,55 @@ func TestTheInboxTakesWhatStripeSignedAndNothingElse(t *testing.T) {
 	w.must(w.pool.QueryRow(t.Context(), "SELECT body FROM events").Scan(&body))
 	if !bytes.Equal(body, good) {
 		t.Error("the body was not kept as it arrived")
+	}
+}
+
+// While a secret is rolled, Stripe signs with both.
+func TestTheTimeAndTheSecretOfASignatureDecideWhetherAnEventIsTaken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const old, next, stranger = "whsec_old_0123456789abcdef", webhookSecret, "whsec_stranger_0123456789"
+	now := time.Now()
+	verifier, err := evidence.NewVerifier([]evidence.Secret{{Value: next}, {Value: old, RetiredAt: now.Add(-time.Hour)}})
+	w.must(err)
+	w.signerDown()
+	w.signing.Verifier = verifier
+	w.issuer, err = server.New(w.signing)
+	w.must(err)
+	w.signerUp()
+	taken := 0
+	for name, c := range map[string]struct {
+		at      time.Duration // from now
+		secrets []string
+		want    error
+	}{
+		"the secret in use":                     {0, []string{next}, nil},
+		"both while it is rolled":               {0, []string{old, next}, nil},
+		"the last of several":                   {0, []string{stranger, stranger, next}, nil},
+		"the old one before it was retired":     {-2 * time.Hour, []string{old}, nil},
+		"the old one since":                     {-time.Minute, []string{old}, fulfillment.ErrSignatureInvalid},
+		"strangers alone":                       {0, []string{stranger, stranger}, fulfillment.ErrSignatureInvalid},
+		"a blank one":                           {0, []string{""}, fulfillment.ErrSignatureInvalid},
+		"four minutes ahead":                    {4 * time.Minute, []string{next}, nil},
+		"six minutes ahead":                     {6 * time.Minute, []string{next}, fulfillment.ErrSignatureInvalid},
+		"six days ago":                          {-6 * 24 * time.Hour, []string{next}, nil},
+		"eight days ago":                        {-8 * 24 * time.Hour, []string{next}, fulfillment.ErrSignatureInvalid},
+		"the old one, eight days ago":           {-8 * 24 * time.Hour, []string{old}, fulfillment.ErrSignatureInvalid},
+		"nobody":                                {0, nil, fulfillment.ErrSignatureInvalid},
+		"far beyond what a time can be":         {290 * 365 * 24 * time.Hour, []string{next}, fulfillment.ErrSignatureInvalid},
+		"a retired one beside the one in use":   {0, []string{next, old}, nil},
+		"more signatures than anybody would do": {0, slices.Repeat([]string{stranger}, 40), fulfillment.ErrSignatureInvalid},
+	} {
+		body, _ := event(func(e map[string]any) { e["id"] = "evt_" + sha256Hex([]byte(name))[:8] })
+		if err := w.inbox.Receive(t.Context(), body, signedBy(body, now.Add(c.at), c.secrets...)); !errors.Is(err, c.want) || (c.want == nil && err != nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.want == nil {
+			taken++
+		}
+	}
+	if n := w.count("SELECT count(*) FROM events"); n != taken {
+		t.Errorf("%d events are stored, not %d", n, taken)
 	}
 }
 

@@ -215,6 +215,49 @@ func TestTheEndpointsStateAndTheSilenceOfStripeAreAlarms(t *testing.T) {
 	}
 }
 
+func TestEveryFaultOfTheWebhookEndpointIsAnAlarm(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const url = "http://localhost/webhooks/stripe"
+	_, err := w.stripe.PushEndpoint(t.Context(), url, false, func(string) error { return nil })
+	w.must(err)
+	var list struct {
+		Objects []struct {
+			Object stripeObject `json:"object"`
+		} `json:"objects"`
+	}
+	w.sim("/_sim/objects?kind=webhook_endpoint", nil, &list)
+	var id string
+	for _, o := range list.Objects {
+		if o.Object.str("url") == url {
+			id = o.Object.str("id")
+		}
+	}
+	for _, c := range []struct {
+		happens func()
+		want    fulfillment.EndpointState
+	}{
+		{func() {}, fulfillment.EndpointEnabled},
+		{func() { w.act(id, "disable", nil) }, fulfillment.EndpointDisabled}, // as Stripe does to one that keeps failing
+		{func() { w.act(id, "enable", nil) }, fulfillment.EndpointEnabled},
+		{func() { w.api(http.MethodPost, "/v1/webhook_endpoints/"+id, "enabled_events[]=invoice.paid") }, fulfillment.EndpointEvents},
+		{func() { w.patch(id, "object", fields{"api_version": "2024-06-20"}) }, fulfillment.EndpointVersion},
+		{func() { w.api(http.MethodDelete, "/v1/webhook_endpoints/"+id, "") }, fulfillment.EndpointMissing},
+	} {
+		c.happens()
+		w.logged.Reset()
+		var told []fulfillment.Finding
+		got, err := w.reconcilerAt(0).Endpoint(t.Context(), false, func(f fulfillment.Finding) { told = append(told, f) })
+		w.must(err)
+		g, err := w.store.Gauges(t.Context(), w.now())
+		w.must(err)
+		alarm := c.want != fulfillment.EndpointEnabled
+		if got != c.want || g.Endpoint() != c.want || len(told) == 1 != alarm || strings.Contains(w.logged.String(), "level=ERROR") != alarm {
+			t.Errorf("%s, not %s: told %+v, logged %s", got, c.want, told, w.logged.String())
+		}
+	}
+}
+
 func TestALatePaidAfterARefundInFullRevivesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

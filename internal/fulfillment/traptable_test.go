@@ -2,7 +2,9 @@ package fulfillment_test
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
+	"time"
 )
 
 // another is a line of a session or an invoice that differs from what was ordered.
@@ -93,6 +95,22 @@ var trapTable = []row{
 	{"charge.refunded", "a charge that Stripe does not know", "a license",
 		[]func(*scene){does("refund", nil), charged, func(s *scene) { s.object += "_gone" }}, nil, fields{"id": "ch_gone"},
 		come{state: issued, license: valid, flags: "takeback-unknown", outcome: "kept: takeback-unknown"}},
+	{"customer.updated", "another customer has the address", "a customer at Stripe",
+		[]func(*scene){stranger}, nil, fields{"name": "Lumen"}, come{state: issued, license: valid, outcome: "kept: contact details only", also: itsOwn}},
+	{"customer.deleted", "another customer of the address was deleted", "a customer at Stripe",
+		[]func(*scene){stranger, calls(http.MethodDelete, "/v1/customers/ID", "")}, nil, fields{"name": "Lumen"}, come{state: issued, license: valid, outcome: "kept: contact details only", also: itsOwn}},
+}
+
+// stranger is another customer at Stripe of the same address, which is unique to nobody.
+func stranger(s *scene) {
+	s.object = s.api(http.MethodPost, "/v1/customers", "name=Mallory&email="+url.QueryEscape(s.email))
+}
+
+// itsOwn looks that the organization's customer is not the one that the event is about.
+func itsOwn(s *scene) {
+	if own := s.stripeCustomer(); own == "" || own == s.object {
+		s.t.Errorf("its customer at Stripe is %q", own)
+	}
 }
 
 // aside does something to the object, and the event stays about that.
@@ -132,5 +150,25 @@ func TestASessionInWhichACardWasOnlyKeptIsIgnored(t *testing.T) {
 	w.idle()
 	if n := w.count("SELECT count(*) FROM events WHERE id = 'evt_setup' AND outcome = ''"); n != 1 { // it may be an order's that is not stored yet
 		t.Error("an event was believed")
+	}
+}
+
+// A review takes weeks, and the event that proves the payment is older then than an event may be that arrives.
+func TestWhatStaffReleaseAfterWeeksIsIssuedOnTheEventOfThen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	c := w.customer()
+	s := c.opened(c.request("credit-pack-5m"))
+	w.patch(s.object, "object", fields{"amount_total": 200_00, "total_details": fields{"amount_discount": 50_00}})
+	s.payBy(s.object, "card_ok")
+	o := s.becomes(s.order, inReview)
+	w.idle()
+	paidAt := w.now()
+	w.sleepUntil(paidAt.AddDate(0, 0, 20))
+	w.must(w.review.Release(t.Context(), o.ID, "Ada", "The discount was promised at the fair."))
+	l := s.license(s.becomes(o, issued))
+	if after := l.Payload.IssuedAt.Sub(paidAt); after.Abs() > time.Minute { // the signer's answer is the event's, whenever it is asked
+		t.Errorf("issued %s after the payment", after)
 	}
 }
