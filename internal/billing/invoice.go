@@ -37,7 +37,7 @@ func (c *Client) FinalizeInvoice(ctx context.Context, invoiceID string, metadata
 		return found, err
 	}
 	if !maps.Equal(found.Metadata, metadata) {
-		p := &stripe.InvoiceParams{Metadata: metadata}
+		p := &stripe.InvoiceParams{Metadata: metadata, CustomFields: licensedTo(metadata)}
 		p.Context, p.IdempotencyKey = ctx, stripe.String("invoice-intent:"+invoiceID)
 		if _, err := c.invoices.Update(invoiceID, p); err != nil {
 			return fulfillment.Invoice{}, c.fail(ctx, "write invoice's metadata", err)
@@ -66,6 +66,16 @@ func (c *Client) unfinalized(ctx context.Context, invoiceID string, cause error)
 		return found, failure
 	}
 	return found, err
+}
+
+// licensedTo puts the customer's name on the invoice and its PDF: a customer whom Checkout made has a card holder's name at
+// Stripe, or none. The value of a field holds 140 characters.
+func licensedTo(metadata map[string]string) []*stripe.InvoiceCustomFieldParams {
+	name := metadata["customer_name"]
+	if name == "" {
+		return nil
+	}
+	return []*stripe.InvoiceCustomFieldParams{{Name: stripe.String("Licensed to"), Value: stripe.String(firstRunes(name, 140))}}
 }
 
 // toInvoice copies what decides, in Stripe's own words.

@@ -155,7 +155,9 @@ func TestAnAcceptedQuotesInvoiceIsFinalizedWithTheIntent(t *testing.T) {
 			t.Fatalf("%+v, %v", got, err)
 		}
 	}
-	h.form("/v1/invoices/" + made.InvoiceID)
+	if sent := h.form("/v1/invoices/" + made.InvoiceID); sent.Get("custom_fields[0][value]") != r.Snapshot.Intent.CustomerName {
+		t.Errorf("the invoice does not say whom it is for: %v", sent)
+	}
 	h.form("/v1/invoices/" + made.InvoiceID + "/finalize")
 	if _, err := h.client.CancelQuote(t.Context(), made.ID); !errors.Is(err, fulfillment.ErrQuoteClosed) {
 		t.Errorf("canceling an accepted quote: %v", err)

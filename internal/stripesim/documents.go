@@ -105,6 +105,10 @@ func invoiceDocument(inv *record) document {
 	if at := b.int("due_date"); at != 0 {
 		d.facts = append(d.facts, [2]string{"Due", day(at)})
 	}
+	for _, v := range b.list("custom_fields") {
+		field := v.(object)
+		d.facts = append(d.facts, [2]string{field.str("name"), field.str("value")})
+	}
 	for _, v := range inv.Private.list("lines") {
 		line := v.(object)
 		d.lines = append(d.lines, documentLine{line.str("description"), line.int("quantity"), formatMoney(line.int("amount"), b.str("currency"))})

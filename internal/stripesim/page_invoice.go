@@ -9,6 +9,7 @@ import (
 type invoiceView struct {
 	ID, Number, Status, Currency string
 	To, Email                    string
+	Fields                       []invoiceField
 	Lines                        []invoiceLine
 	Sums                         []invoiceSum
 	Due                          int64 // what is still to be paid
@@ -19,6 +20,9 @@ type invoiceView struct {
 	Error                        string
 	Groups                       []methodGroup
 }
+
+// invoiceField is one of the fields that the shop put on an invoice.
+type invoiceField struct{ Name, Value string }
 
 type invoiceLine struct {
 	Text       string
@@ -41,6 +45,10 @@ func (s *Server) invoiceView(x *tx, inv *record) invoiceView {
 		Email: b.str("customer_email"), Due: b.int("amount_remaining"), DueDate: b.int("due_date"), Date: b.int("created"),
 		PaidAt: b.sub("status_transitions").int("paid_at"), Elsewhere: b.flag("paid_out_of_band"), Note: b.str("description"), Footer: b.str("footer"),
 		Processing: x.isProcessing(inv),
+	}
+	for _, part := range b.list("custom_fields") {
+		field := part.(object)
+		v.Fields = append(v.Fields, invoiceField{field.str("name"), field.str("value")})
 	}
 	for _, part := range inv.Private.list("lines") {
 		l := part.(object)

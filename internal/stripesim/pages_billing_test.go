@@ -110,11 +110,16 @@ func TestInvoicePageTakesPaymentsOnce(t *testing.T) {
 	if got := h.browse("GET", "/i/"+draft.ID, nil); got.status != 404 {
 		t.Errorf("a draft has a page: %d", got.status)
 	}
+	_, err := h.sdk.Invoices.Update(draft.ID, &stripe.InvoiceParams{CustomFields: []*stripe.InvoiceCustomFieldParams{
+		{Name: stripe.String("Licensed to"), Value: stripe.String("Halden <Robotics> AB")},
+	}})
+	h.must(err)
 	inv := h.finalize(draft.ID)
 	path := "/i/" + inv.ID
 	got := h.browse("GET", path, nil)
 	want(t, "buttons", got.buttons("method"), "card_ok card_declined bank_ok bank_fails transfer transfer_part")
-	if text := got.Find("main").Text(); !strings.Contains(text, "¥\u00a0150,000") || strings.Contains(text, "1,500.00") || !strings.Contains(text, "Halden Robotics") {
+	if text := got.Find("main").Text(); !strings.Contains(text, "¥\u00a0150,000") || strings.Contains(text, "1,500.00") || !strings.Contains(text, "Halden Robotics") ||
+		!strings.Contains(text, "Halden <Robotics> AB") {
 		t.Errorf("%q", text)
 	}
 	press := func(method string) page { return h.browse("POST", path, url.Values{"method": {method}}) }
