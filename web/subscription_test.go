@@ -20,7 +20,7 @@ func TestASubscriptionsPagesSayWhatIsChargedWhenAndWhatItLicenses(t *testing.T) 
 	newest := s.subscribed().Cycles[0]
 	for _, page := range []string{"/licenses/" + newest.LicenseID, "/orders/" + fake.OrderSubscribed, "/orders/" + fake.OrderCycle} {
 		r := b.get(page)
-		for _, want := range []string{"Renews", "US$ 499.00, and tax where it is due, after", "18 Dec 2026", "2 invoices", "HALDEN-0001", "HALDEN-0002", "PDF", "Manage billing"} {
+		for _, want := range []string{"Renews", "US$ 499.00, and tax where it is due, after", "18 Dec 2026", "2 invoices and their licenses", "HALDEN-0001", "HALDEN-0002", "PDF", "Manage billing"} {
 			r.has("#subscription", want)
 		}
 		if r.doc().Find(`#subscription a[href="/licenses/`+newest.LicenseID+`"]`).Length() == 0 {
@@ -103,5 +103,30 @@ func TestAnotherOrganizationsSubscriptionIsNotThere(t *testing.T) {
 	b := open(t).as(fake.StrangerID)
 	if r := b.post("/orders/"+fake.OrderCycle+"/billing", url.Values{}); r.status != 404 {
 		t.Errorf("status %d", r.status)
+	}
+}
+
+func TestBetweenAMonthsEndAndTheChargeTheNextChargeIsNotAMonthAway(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	ended := fake.Now().Add(-30 * time.Minute)
+	cycles := s.subscribed().Cycles
+	cycles[0].Invoice.PeriodEnd, cycles[0].ExpiresAt = ended, ended
+	s.subscribed().CurrentPeriodEnd = ended.AddDate(0, 1, 0) // Stripe began the next period and has not charged for it
+	r := s.as(fake.OwnerID).get("/orders/" + fake.OrderCycle)
+	for _, want := range []string{"The month ended on 23 Nov 2026, 12:15 UTC, and Stripe charges for the next", "The last license stopped working on 23 Nov 2026", "and tax where it is due, after"} {
+		r.has("#subscription", want)
+	}
+	if r.doc().Find(`#subscription dl time[datetime="2026-11-23T12:15:00Z"]`).Length() != 2 || r.doc().Find(`#subscription dl time[datetime^="2026-12"]`).Length() != 0 {
+		t.Error("the next charge is said to be a month away")
+	}
+}
+
+func TestTheOverviewSaysOfALicenseThatIsOverThatItExpired(t *testing.T) {
+	t.Parallel()
+	r := open(t).as(fake.OwnerID).get("/")
+	r.has(".lics", "expired 5 hours ago")
+	if strings.Contains(r.doc().Find(".lics").Text(), "expires 5") {
+		t.Error("it is said to expire in the past")
 	}
 }

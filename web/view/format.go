@@ -28,6 +28,14 @@ func Day(t time.Time) string { return t.UTC().Format(dayLayout) }
 // Machine writes a time for the datetime attribute.
 func Machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
+// expires is the word before an expiry, which may be over.
+func expires(at, now time.Time) string {
+	if now.Before(at) {
+		return "expires"
+	}
+	return "expired"
+}
+
 // Relative writes how far t is from now, in whole units rounded down: days, below two days hours, below two hours minutes.
 func Relative(t, now time.Time) string {
 	d := t.Sub(now)
