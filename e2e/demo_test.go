@@ -137,6 +137,11 @@ func (d *demo) start() error {
 	if err != nil {
 		return err
 	}
+	return d.startAt(port)
+}
+
+// startAt starts the demo where the portal's port is the given one.
+func (d *demo) startAt(port int) error {
 	d.cmd = exec.Command(filepath.Join(d.bin, "demo"))
 	d.cmd.Env = append(os.Environ(), "DEMO_DIR="+d.dir, "DEMO_PORT="+strconv.Itoa(port))
 	d.cmd.Env = append(d.cmd.Env, "DATABASE_URL=")
