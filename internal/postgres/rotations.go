@@ -87,7 +87,7 @@ func (s *Fulfillment) EndRotated(ctx context.Context, id, licenseID string, e fu
 			return fmt.Errorf("end rotated: %w", err)
 		}
 		_, err = tx.Exec(ctx, `UPDATE staff_requests SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL
-			AND NOT EXISTS (SELECT 1 FROM staff_rotations WHERE request_id = $1 AND ended_at IS NULL)`, id, e.At)
+			AND (SELECT license_id FROM staff_rotations WHERE request_id = $1 AND ended_at IS NULL ORDER BY license_id LIMIT 1) IS NULL`, id, e.At)
 		return err
 	})
 }
