@@ -174,6 +174,7 @@ func TestAReinstatedLicenseSaysWhatRoutersDoUntilTheyHaveTheBundle(t *testing.T)
 	}
 	order := b.get("/orders/" + fake.OrderSuspended)
 	order.has("h1", "Your license is ready")
+	order.has("#state", "It has been in force again since 23 Nov 2026.")
 	order.has("#state", "there is nothing to install")
 	l.ReinstatedAt = fake.Now().AddDate(0, 0, -36)
 	for _, path := range []string{"/licenses/" + l.ID, "/orders/" + fake.OrderSuspended} {

@@ -26,6 +26,14 @@ type Tick struct {
 	Wide  bool // left out on phones
 }
 
+// anchor is which end of the label stands at the date: the last label would leave the picture on the right.
+func (t Tick) anchor() string {
+	if t.X > 80 {
+		return "end"
+	}
+	return "start"
+}
+
 // Bar is one license: solid while it was the one in force, hatched after a newer one replaced it or a
 // revocation bundle stopped it, then grace.
 type Bar struct {

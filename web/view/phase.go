@@ -157,6 +157,9 @@ func readyText(p OrderPage) string {
 		}
 		return "It stopped working on " + Stamp(p.License.WorksUntil()) + ", and the router answers license-expired until a newer one is installed."
 	}
+	if p.License != nil && reinstated(*p.License, p.Now) {
+		return "It has been in force again since " + Day(p.License.ReinstatedAt) + "."
+	}
 	return "Download it, then follow the five install steps."
 }
 

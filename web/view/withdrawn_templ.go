@@ -411,9 +411,9 @@ func routersSay(code string) templ.Component {
 // reinstatedFor is how long a page tells that a license is in force again: as long as a router may go by an older bundle.
 const reinstatedFor = 35 * 24 * time.Hour
 
-// reinstated reports whether a bundle let the license be in force again not long ago.
+// reinstated reports whether a license is in force that a bundle stopped until not long ago.
 func reinstated(l fulfillment.License, now time.Time) bool {
-	return !l.ReinstatedAt.IsZero() && now.Sub(l.ReinstatedAt) < reinstatedFor
+	return l.Standing(now) == fulfillment.StandingValid && !l.ReinstatedAt.IsZero() && now.Sub(l.ReinstatedAt) < reinstatedFor
 }
 
 // reinstatedSay is what routers do about a license that the bundle does not name any more.
