@@ -58,7 +58,7 @@ func Decide(snapshot Snapshot, f Facts) Verdict {
 	case len(paid) > 0:
 		return decidePaid(snapshot, f, paid)
 	}
-	odd := blocking(append(oddities(snapshot, f, sessions), invoiceOddities(invoices)...), f.Released)
+	odd := blocking(slices.Concat(oddities(snapshot, f, sessions), quoteOddities(f.Quote), invoiceOddities(invoices)), f.Released)
 	flags := invoiceFlags(invoices)
 	if len(odd) > 0 {
 		return Verdict{State: StateInReview, Reasons: unique(odd), Flags: flags}
@@ -152,9 +152,17 @@ func settled(s Session) bool {
 	return s.Status == "complete" && (s.PaymentStatus == "paid" || s.PaymentStatus == "no_payment_required")
 }
 
+// underWay reports whether money may still come by a session that nobody can pay at any more: also where the customer's bank
+// wants something confirmed first, as it does before a debit from a new account.
 func underWay(s Session) bool {
-	return s.Status == "complete" && s.PaymentStatus == "unpaid" && (s.PaymentIntent == "processing" || s.PaymentIntent == "requires_capture")
+	return s.Status == "complete" && s.PaymentStatus == "unpaid" && !slices.Contains(intentsOver, s.PaymentIntent)
 }
+
+// Stripe's words for where a payment intent stands: those of which no money comes, and the others.
+var (
+	intentsOver = []string{"", "requires_payment_method", "canceled"}
+	intentsLive = []string{"processing", "requires_action", "requires_capture", "requires_confirmation", "succeeded"}
+)
 
 // oddities names what a session says in words that this code does not know, and in which one that begins a subscription
 // differs from what was ordered.
@@ -165,6 +173,9 @@ func oddities(snapshot Snapshot, f Facts, sessions []Session) []Reason {
 			slices.Contains([]string{"paid", "unpaid", "no_payment_required"}, s.PaymentStatus)
 		if !known || (s.PaymentStatus == "paid" && s.Status != "complete") {
 			reasons = append(reasons, Reason{"status-unknown", fmt.Sprintf("Stripe calls session %s %q and %q; that is not a known state.", s.ID, s.Status, s.PaymentStatus)})
+		}
+		if underWay(s) && !slices.Contains(intentsLive, s.PaymentIntent) {
+			reasons = append(reasons, Reason{"status-unknown", fmt.Sprintf("Stripe calls the payment of session %s %q; that is not a known state.", s.ID, s.PaymentIntent)})
 		}
 		if snapshot.Channel == BySubscription && settled(s) {
 			reasons = append(reasons, mismatches(snapshot, f, s)...)

@@ -62,7 +62,10 @@ func TestDecide(t *testing.T) {
 	}
 	open := with(func(s *fulfillment.Session) { s.Status, s.PaymentStatus = "open", "unpaid" })
 	expired := with(func(s *fulfillment.Session) { s.Status, s.PaymentStatus = "expired", "unpaid" })
-	debit := with(func(s *fulfillment.Session) { s.PaymentStatus, s.PaymentIntent = "unpaid", "processing" })
+	intent := func(status string) fulfillment.Session {
+		return with(func(s *fulfillment.Session) { s.PaymentStatus, s.PaymentIntent = "unpaid", status })
+	}
+	debit := intent("processing")
 	refused := with(func(s *fulfillment.Session) {
 		s.PaymentStatus, s.PaymentIntent, s.PaymentFailure = "unpaid", "requires_payment_method", "Your account is closed."
 	})
@@ -82,6 +85,10 @@ func TestDecide(t *testing.T) {
 		{name: "open", snapshot: pack, facts: fulfillment.Facts{Attempt: 1, Sessions: []fulfillment.Session{open}}, state: fulfillment.StateAwaitingPayment},
 		{name: "expired", snapshot: pack, facts: fulfillment.Facts{Attempt: 1, Sessions: []fulfillment.Session{expired}}, state: fulfillment.StateFailed},
 		{name: "bank debit under way", snapshot: pack, facts: fulfillment.Facts{Attempt: 1, Sessions: []fulfillment.Session{debit}}, state: fulfillment.StateProcessing},
+		{name: "bank debit to be confirmed", snapshot: pack, facts: fulfillment.Facts{Attempt: 1, Sessions: []fulfillment.Session{intent("requires_action")}}, state: fulfillment.StateProcessing},
+		{name: "paid, and the session does not say so yet", snapshot: pack, facts: fulfillment.Facts{Attempt: 1, Sessions: []fulfillment.Session{intent("succeeded")}}, state: fulfillment.StateProcessing},
+		{name: "bank debit given up", snapshot: pack, facts: fulfillment.Facts{Attempt: 1, Sessions: []fulfillment.Session{intent("canceled")}}, state: fulfillment.StateFailed},
+		{name: "a payment's word of tomorrow", snapshot: pack, facts: fulfillment.Facts{Attempt: 1, Sessions: []fulfillment.Session{intent("verifying")}}, state: fulfillment.StateInReview, reasons: "status-unknown"},
 		{name: "bank debit refused", snapshot: pack, facts: fulfillment.Facts{Attempt: 1, Sessions: []fulfillment.Session{refused}}, state: fulfillment.StateFailed},
 		{name: "paid without evidence", snapshot: pack, facts: fulfillment.Facts{Attempt: 1, Sessions: []fulfillment.Session{paidSession(pack)}}, state: fulfillment.StatePaid},
 		{name: "paid with evidence", snapshot: pack, facts: fulfillment.Facts{Attempt: 1, Sessions: []fulfillment.Session{paidSession(pack)}, Authorized: []string{"cs_1"}}, state: fulfillment.StatePaid, ready: true},

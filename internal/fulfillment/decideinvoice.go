@@ -58,6 +58,14 @@ func decideInvoiced(snapshot Snapshot, f Facts, sessions []Session, invoices []I
 	return Verdict{State: StateAwaitingPayment}
 }
 
+// quoteOddities names what a quote is called in a word that this code does not know.
+func quoteOddities(q *Quote) []Reason {
+	if q == nil || slices.Contains([]string{"draft", "open", "accepted", "canceled"}, q.Status) {
+		return nil
+	}
+	return []Reason{{"status-unknown", fmt.Sprintf("Stripe calls quote %s %q; that is not a known state.", q.ID, q.Status)}}
+}
+
 // invoiceOddities names what needs staff's eyes although no invoice is paid.
 func invoiceOddities(invoices []Invoice) []Reason {
 	var reasons []Reason

@@ -71,6 +71,7 @@ func TestDecideByInvoice(t *testing.T) {
 		{"a quote being prepared", quoted, fulfillment.Facts{}, "draft", "", false},
 		{"an open quote", quoted, fulfillment.Facts{Attempt: 1, Quote: quote("open")}, "awaiting_payment", "", false},
 		{"an accepted quote whose invoice is not there yet", quoted, fulfillment.Facts{Attempt: 1, Quote: quote("accepted")}, "awaiting_payment", "", false},
+		{"a quote's word of tomorrow", quoted, fulfillment.Facts{Attempt: 1, Quote: quote("archived")}, "in_review", "status-unknown", false},
 		{"a canceled quote", quoted, fulfillment.Facts{Attempt: 1, Quote: quote("canceled")}, "failed", "", false},
 		{"an open invoice", quoted, fulfillment.Facts{Attempt: 1, Invoices: of(quoted, is("open"))}, "awaiting_payment", "", false},
 		{"an uncollectible invoice", quoted, fulfillment.Facts{Attempt: 1, Invoices: of(quoted, is("uncollectible"))}, "awaiting_payment", "", false},

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"testing"
 	"time"
+
+	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
 )
 
 // another is a line of a session or an invoice that differs from what was ordered.
@@ -49,6 +51,10 @@ var trapTable = []row{
 		charges, fields{"payment_status": "no_payment_required"}, nil, noLicense("unpaid", "no payment was required")},
 	{"checkout.session.completed", "a payment status of tomorrow", "an open session",
 		charges, fields{"payment_status": "partially_paid"}, nil, noLicense("status-unknown", "partially_paid")},
+	{"checkout.session.completed", "the bank wants the debit confirmed first", "an open session",
+		[]func(*scene){pays("bank_ok"), intends("requires_action")}, nil, fields{"payment_status": "paid"}, come{state: processing, outcome: looked}},
+	{"checkout.session.completed", "a payment intent's status of tomorrow", "an open session",
+		[]func(*scene){pays("bank_ok"), intends("verifying")}, nil, fields{"payment_status": "paid"}, noLicense("status-unknown", "verifying")},
 	{"checkout.session.completed", "no payment was required where the price is zero", "an open session of a free package",
 		[]func(*scene){pays("confirm")}, nil, fields{"payment_status": "paid"}, theLicense},
 	{"checkout.session.completed", "the event of a free package says unpaid", "an open session of a free package",
@@ -76,6 +82,10 @@ var trapTable = []row{
 		isPaidFor, fields{"billing_reason": "subscription_gift"}, nil, noLicense("billing-reason", "subscription_gift")},
 	{"invoice.paid", "a status of tomorrow", "an open invoice",
 		isPaidFor, fields{"status": "pledged"}, nil, noLicense("status-unknown", "pledged")},
+	{"quote.accepted", "a quote's status of tomorrow", "a quote",
+		nil, fields{"status": "archived"}, fields{"status": "accepted"}, noLicense("status-unknown", "archived")},
+	{"customer.subscription.updated", "a subscription's status of tomorrow", "a subscription",
+		nil, fields{"status": "hibernating"}, fields{"status": "canceled"}, come{state: issued, license: valid, renewing: fulfillment.RenewingPastDue, outcome: looked}},
 	{"invoice.paid", "it is in the other mode", "an open invoice",
 		isPaidFor, fields{"livemode": true}, nil, noLicense("mode-mismatch", "live mode")},
 	{"invoice.paid", "its metadata names another customer", "an open invoice",
@@ -99,6 +109,13 @@ var trapTable = []row{
 		[]func(*scene){stranger}, nil, fields{"name": "Lumen"}, come{state: issued, license: valid, outcome: "kept: contact details only", also: itsOwn}},
 	{"customer.deleted", "another customer of the address was deleted", "a customer at Stripe",
 		[]func(*scene){stranger, calls(http.MethodDelete, "/v1/customers/ID", "")}, nil, fields{"name": "Lumen"}, come{state: issued, license: valid, outcome: "kept: contact details only", also: itsOwn}},
+}
+
+// intends has Stripe call the payment of a session by another word.
+func intends(status string) func(*scene) {
+	return func(s *scene) {
+		s.patch(s.stripeObject(s.object).str("payment_intent"), "object", fields{"status": status})
+	}
 }
 
 // stranger is another customer at Stripe of the same address, which is unique to nobody.
