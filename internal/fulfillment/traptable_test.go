@@ -3,9 +3,12 @@ package fulfillment_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/metrum-ai/licensing-portal/internal/catalog"
 	"github.com/metrum-ai/licensing-portal/internal/fulfillment"
 )
 
@@ -167,6 +170,26 @@ func TestASessionInWhichACardWasOnlyKeptIsIgnored(t *testing.T) {
 	w.idle()
 	if n := w.count("SELECT count(*) FROM events WHERE id = 'evt_setup' AND outcome = ''"); n != 1 { // it may be an order's that is not stored yet
 		t.Error("an event was believed")
+	}
+}
+
+func TestAPackageInYenCostsWholeYen(t *testing.T) {
+	t.Parallel()
+	templates := catalog.Launch()
+	pack := slices.IndexFunc(templates, func(t catalog.Template) bool { return t.SKU == "credit-pack-5m" })
+	templates[pack].Price.UnitAmount, templates[pack].Price.Currency = 37_000, "JPY"
+	w := newWorldSelling(t, templates)
+	w.work()
+	c := w.customer()
+	if l := c.buy(c.request("credit-pack-5m")); l.Payload.SKU != "credit-pack-5m" {
+		t.Errorf("license %+v", l.Payload)
+	}
+	s := c.opened(c.request("credit-pack-5m"))
+	w.patch(s.object, "object", fields{"amount_subtotal": 370, "amount_total": 370}) // as if yen had cents
+	s.payBy(s.object, "card_ok")
+	o := s.becomes(s.order, inReview)
+	if read := w.staffRead(o); codes(o.Reasons) != "amount-mismatch" || !strings.Contains(read, "Stripe has 370 JPY net and 370 JPY in total, the order is 37000 JPY") {
+		t.Errorf("staff read %s", read)
 	}
 }
 

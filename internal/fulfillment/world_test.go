@@ -95,7 +95,9 @@ type portal struct {
 	quotes    *fulfillment.Quotes
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldSelling(t, catalog.Launch()) }
+
+func newWorldSelling(t *testing.T, templates []catalog.Template) *world {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ful") // socket paths must be short
 	if err != nil {
@@ -103,7 +105,7 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	w := &world{t: t, dir: dir, log: slog.New(slog.DiscardHandler)}
-	w.startSigner()
+	w.startSigner(templates)
 	w.startStripe()
 	w.openPortal()
 	return w
@@ -121,13 +123,13 @@ func (w *world) sleepUntil(at time.Time) {
 	w.sim("/_sim/clock", nil, nil)
 }
 
-func (w *world) startSigner() {
+func (w *world) startSigner(templates []catalog.Template) {
 	_, logKey, err := ed25519.GenerateKey(rand.Reader)
 	w.must(err)
 	now := time.Now()
 	w.bundle = &trust.Bundle{
 		SchemaVersion: 1, Version: 1, IssuedAt: now.UTC().Truncate(time.Second), Demo: true, Stripe: trust.Stripe{Account: "acct_stripesim"},
-		Templates: catalog.Launch(), Caps: trust.Caps{FreePerDay: 20, FreePerCustomer: 1, PerDay: 100},
+		Templates: templates, Caps: trust.Caps{FreePerDay: 20, FreePerCustomer: 1, PerDay: 100},
 		WebAuthn: trust.WebAuthn{RPID: "localhost", Origins: []string{"http://localhost:8080"}}, Bounds: trust.Bounds{ExtraMonths: 12, LimitFactor: 10},
 	}
 	w.hireStaff()
