@@ -126,7 +126,7 @@ func (s *subscriber) cancels() {
 func (s *subscriber) lapses() {
 	s.t.Helper()
 	last := s.months[s.present()-1]
-	s.comeTo(s.end(s.present()).Add(-time.Minute))
+	s.comeTo(s.end(s.present()).Add(-10 * time.Minute))
 	s.d.routerServes(s.t, last.license)
 	s.endMonth()
 	s.openSignedIn("/orders/" + s.order)
