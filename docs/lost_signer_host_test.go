@@ -168,7 +168,7 @@ func TestALostSignersHostIsReplacedByTheRunbook(t *testing.T) {
 	s.wants(outputs, 2, "copy verifies: 3 entries")
 	s.wants(outputs, 3, "signed by 2 of 2 root keys", "issuance log restored: 3 records, trust bundle version 1", "issuance log verifies: 3 records")
 	s.wants(outputs, 5, "no alarm: 3 entries")
-	s.wants(outputs, 6, "read 3 licenses from the signer's log, which lacked 2: 2 logged again, 0 refused, 0 logged with other bytes",
+	s.wants(outputs, 6, "read 3 licenses from the signer's log, which lacked 2: 2 logged again, 0 approved too long ago, 0 refused, 0 logged with other bytes",
 		"log: checkpoint of 5 entries", "licenses: 5 logged, 5 stored, 0 revoked", "no differences")
 	s.wants(outputs, 7, "minimum log size 8", "signed by 2 of 2 root keys")
 

@@ -83,10 +83,14 @@ func (p program) replay(ctx context.Context, args []string) error {
 		return err
 	}
 	report, err := replayer.Run(ctx)
-	fmt.Fprintf(p.stdout, "read %d licenses from the signer's log, which lacked %d: %d logged again, %d refused, %d logged with other bytes\n"+
+	fmt.Fprintf(p.stdout, "read %d licenses from the signer's log, which lacked %d: %d logged again, %d approved too long ago, %d refused, %d logged with other bytes\n"+
 		"refunds and disputes that it lacked: %d judged again, %d refused\n",
-		report.Logged, report.Missing, report.Replayed, report.Refused, report.Differ, report.Judged, report.Unjudged)
-	if err == nil && !report.OK() {
+		report.Logged, report.Missing, report.Replayed, report.Lapsed, report.Refused, report.Differ, report.Judged, report.Unjudged)
+	switch {
+	case err != nil || report.OK():
+	case report.Refused+report.Differ+report.Unjudged == 0:
+		err = errors.New("the signer takes no approval that is older than 24 hours: what the log names comes back from a witness's copy alone (signer log restore)")
+	default:
 		err = errors.New("the signer's log lacks what customers have, or has it otherwise; see the log")
 	}
 	return err

@@ -47,16 +47,17 @@ func NewReplayer(c ReplayerConfig) (*Replayer, error) {
 // ReplayReport is what a replay did.
 type ReplayReport struct {
 	Logged   int // licenses that the log had
-	Missing  int // stored licenses that it lacked; each is counted in one of the next three
+	Missing  int // stored licenses that it lacked; each is counted in one of the next four
 	Replayed int // logged again with the same bytes
-	Refused  int // by the signer, or without stored evidence
+	Lapsed   int // approved by staff more than 24 hours ago, which is evidence no more: only a witness's copy has them
+	Refused  int // by the signer for another reason, or without stored evidence
 	Differ   int // logged with other bytes than customers have
 	Judged   int // refunds and disputes that it lacked and that were judged again
 	Unjudged int // those that the signer refused
 }
 
 // OK reports whether everything stored is logged as it was.
-func (r ReplayReport) OK() bool { return r.Refused+r.Differ+r.Unjudged == 0 }
+func (r ReplayReport) OK() bool { return r.Lapsed+r.Refused+r.Differ+r.Unjudged == 0 }
 
 // replayBatch bounds what is read of the database at once: an event has up to MaxEventBytes.
 const replayBatch = 20
@@ -143,6 +144,10 @@ func (s *Replayer) replay(ctx context.Context, u Unlogged, report *ReplayReport)
 	envelope, err := s.c.Signer.Issue(ctx, evidence)
 	var refusal *signer.Error
 	switch {
+	case errors.As(err, &refusal) && refusal.Code == signer.CodeApprovalExpired:
+		report.Lapsed++
+		s.c.Log.ErrorContext(ctx, "replay: approved more than 24 hours ago; restore it from a witness's copy", "license", u.LicenseID, "order", u.OrderID, "request", u.RequestID)
+		return nil
 	case errors.As(err, &refusal) && !passing(refusal.Code):
 		report.Refused++
 		s.c.Log.ErrorContext(ctx, "replay: signer refused", "license", u.LicenseID, "order", u.OrderID, "code", string(refusal.Code))

@@ -239,6 +239,27 @@ func TestAReplaySendsTheApprovalOfAReplacement(t *testing.T) {
 	}
 }
 
+func TestAReplayTellsApprovalsThatAreTooOldFromWhatTheSignerRefuses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	c := w.customer()
+	l := c.buy(c.request("pilot-30d"))
+	w.must(w.witness("copy").Look(t.Context()))
+	request := w.done(w.stood(w.proposed(correction(l, "Lumen KG")), ben))
+	w.idle()
+	w.loseSigner()
+	w.restoreSigner("copy")
+	w.slept.Add(int64(24*time.Hour + time.Minute))
+	report := w.replay()
+	if report != (fulfillment.ReplayReport{Logged: 1, Missing: 1, Lapsed: 1}) || report.OK() {
+		t.Errorf("%+v", report)
+	}
+	if _, ok := w.logFiles()[request.LicenseID]; ok {
+		t.Error("an approval of yesterday was taken")
+	}
+}
+
 func TestAReplaySendsTheEventThatTheLicenseWasLoggedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
