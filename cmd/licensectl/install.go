@@ -26,7 +26,9 @@ Nothing is touched when FILE is refused, and nothing is written when it is alrea
 A license in force is not replaced by one that takes something away, unless -yes is given: one of another
 customer or deployment, with an earlier expiry, without a feature, environment, instance or API dialect that the
 installed one has, with a limit that is lower, or with a total volume where there was none. An evaluation gives way
-to every license of its customer that lasts as long and has its features. "licensectl diff" shows what changes.
+to every license of its customer that lasts as long and has its features. A license that was revoked is not in force: that
+says -revocations or, without it, a bundle that verifies in the file revocations.json beside PATH. "licensectl diff" shows
+what changes.
 
 The file that was there is kept beside it as NAME.LICENSE_ID.bak, or with a digest where it has no license ID
 that verifies; a backup is never overwritten. The new file takes its mode and owner. Where there was none
@@ -168,7 +170,24 @@ func (s *settings) allow(old []byte, l *license.License, now time.Time) error {
 func (s *settings) inForce(l *license.License, now time.Time) bool {
 	anywhere := s.trust
 	anywhere.instance = fingerprint{}
-	return anywhere.standing(l, now) == nil
+	return anywhere.standing(l, now) == nil && !s.revokedBeside(l, now)
+}
+
+// bundleBeside is the name of the router's revocation bundle, where it is kept beside the license.
+const bundleBeside = "revocations.json"
+
+// revokedBeside reports whether the bundle beside the license file says that l is revoked. That stands for good, so that a bundle
+// which has expired says it too; of a suspension or of a file that does not verify nothing follows.
+func (s *settings) revokedBeside(l *license.License, now time.Time) bool {
+	if s.bundle != nil { // the flag named another
+		return false
+	}
+	bundle, err := license.LoadRevocationBundle(filepath.Join(filepath.Dir(s.to), bundleBeside), s.ring, now)
+	if err != nil {
+		return false
+	}
+	entry, found := bundle.Lookup(l.SafeStatus().LicenseID)
+	return found && entry.Status == license.StatusRevoked && !entry.Pending(now)
 }
 
 // accept waits for the router to take the license. Where it does not, the old file is put back if that was asked for.
