@@ -38,6 +38,11 @@ func (s *server) order(w http.ResponseWriter, r *http.Request) error {
 	if err := s.quoted(r, &p); err != nil {
 		return err
 	}
+	if p.Phase == view.PhaseInvoice { // perhaps back from paying it
+		if err := s.Quotes.LookAgain(r.Context(), o.OrganizationID, o.ID); err != nil {
+			return err
+		}
+	}
 	if p.License, err = s.licenseOf(r, o); err != nil {
 		return err
 	}

@@ -51,6 +51,8 @@ type Quotes interface {
 	Accept(ctx context.Context, organizationID, orderID, userID string) error
 	Decline(ctx context.Context, organizationID, orderID string) error
 	PDF(ctx context.Context, organizationID, orderID string) ([]byte, error)
+	// LookAgain has Stripe asked soon what became of the invoice; of several calls within seconds the first is enough.
+	LookAgain(ctx context.Context, organizationID, orderID string) error
 }
 
 // Previewer renders what an order would issue now.

@@ -98,6 +98,19 @@ func TestAnInvoiceIsPaidAtStripesPage(t *testing.T) {
 	}
 }
 
+func TestStripeIsAskedAgainForWhoComesBackFromAnInvoice(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	b := s.as(fake.OwnerID)
+	for _, order := range []string{fake.OrderQuoted, fake.OrderReady, fake.OrderInvoiced, fake.OrderAwaiting} {
+		b.get("/orders/" + order)
+	}
+	b.get("/orders")
+	if looks := s.services.Looks; len(looks) != 1 || looks[0] != fake.OrderInvoiced {
+		t.Errorf("looks at %v", looks)
+	}
+}
+
 func TestAReaderReadsAnInvoiceAndIsNotLedToPayIt(t *testing.T) {
 	t.Parallel()
 	b := open(t).as(fake.ReaderID)

@@ -153,7 +153,7 @@ func (a *parts) orders(watcher fulfillment.Watcher) (*fulfillment.Orders, error)
 }
 
 func (a *parts) quotes(orders *fulfillment.Orders) (*fulfillment.Quotes, error) {
-	return fulfillment.NewQuotes(fulfillment.QuotesConfig{Orders: orders, Store: a.store, List: a.store, Stripe: a.stripe})
+	return fulfillment.NewQuotes(fulfillment.QuotesConfig{Orders: orders, Store: a.store, List: a.store, Looks: a.store, Stripe: a.stripe})
 }
 
 func (a *parts) fulfiller(m fulfillment.Mailer) (*fulfillment.Fulfiller, error) {

@@ -34,11 +34,18 @@ type QuoteList interface {
 	OrderRecord(ctx context.Context, orderID string) (Record, error)
 }
 
+// LookStore asks for an order to be compared with Stripe soon.
+type LookStore interface {
+	// LookAgain enqueues a look at an order, unless it did so seconds ago.
+	LookAgain(ctx context.Context, orderID string) error
+}
+
 // QuotesConfig is what Quotes needs; every field is required.
 type QuotesConfig struct {
 	Orders *Orders // whose store, catalog, clock and randomness are used
 	Store  QuoteStore
 	List   QuoteList
+	Looks  LookStore
 	Stripe Quoting
 }
 
@@ -47,8 +54,8 @@ type Quotes struct{ c QuotesConfig }
 
 // NewQuotes returns the service, or says what is missing.
 func NewQuotes(c QuotesConfig) (*Quotes, error) {
-	if c.Orders == nil || c.Store == nil || c.List == nil || c.Stripe == nil {
-		return nil, errors.New("fulfillment: quotes need orders, a store, a list and stripe")
+	if c.Orders == nil || c.Store == nil || c.List == nil || c.Looks == nil || c.Stripe == nil {
+		return nil, errors.New("fulfillment: quotes need orders, a store, a list, looks and stripe")
 	}
 	return &Quotes{c}, nil
 }
@@ -354,6 +361,15 @@ func (s *Quotes) PDF(ctx context.Context, organizationID, orderID string) ([]byt
 		return nil, err
 	}
 	return s.c.Stripe.QuotePDF(ctx, r.Seen.Quote.ID)
+}
+
+// LookAgain has Stripe asked what became of an order's invoice, for a customer who comes back from paying it: Stripe sends no
+// event that a bank debit began.
+func (s *Quotes) LookAgain(ctx context.Context, organizationID, orderID string) error {
+	if _, err := s.Quote(ctx, organizationID, orderID); err != nil {
+		return err
+	}
+	return s.c.Looks.LookAgain(ctx, orderID)
 }
 
 func (s *Quotes) now() time.Time { return s.c.Orders.c.Now() }

@@ -332,3 +332,32 @@ func TestAQuoteThatWasLostOnTheWayIsFoundAgain(t *testing.T) {
 		t.Errorf("%s %s after %s %s", again.ID, again.Seen.Quote.ID, r.ID, r.Seen.Quote.ID)
 	}
 }
+
+func TestADebitOfAnInvoiceShowsToWhoComesBackFromIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	c := w.customer()
+	r := c.prepared(c.quoteDraft("enterprise-annual"))
+	invoice := c.accepted(r)
+	w.idle()
+	w.object(invoice.ID, "pay", map[string]any{"method": "bank_ok"})
+	w.idle()
+	if o := c.order(r.Order); o.State != fulfillment.StateAwaitingPayment {
+		t.Fatalf("an event told that the debit began: %s", o.State)
+	}
+	if err := c.quotes.LookAgain(t.Context(), "cust_other", r.ID); !errors.Is(err, fulfillment.ErrNotFound) {
+		t.Errorf("another organization's order: %v", err)
+	}
+	looks := func() int {
+		return w.count("SELECT count(*) FROM river.river_job WHERE kind = 'evaluate' AND args ->> 'order_id' = $1", r.ID)
+	}
+	before := looks()
+	for range 20 {
+		w.must(c.quotes.LookAgain(t.Context(), c.organization, r.ID))
+	}
+	if n := looks() - before; n < 1 || n > 2 { // two where ten seconds have just passed
+		t.Errorf("%d looks", n)
+	}
+	c.becomes(r.Order, fulfillment.StateProcessing)
+}

@@ -276,7 +276,7 @@ func (w *world) openPortal() {
 		Store: p.store, Taken: p.store, Mails: p.store, Stripe: w.stripe, Signer: w.signer, Catalog: bundles, Mailer: w, Now: w.now, Log: w.log,
 	})
 	w.must(err)
-	p.quotes, err = fulfillment.NewQuotes(fulfillment.QuotesConfig{Orders: p.orders, Store: p.store, List: p.store, Stripe: w.stripe})
+	p.quotes, err = fulfillment.NewQuotes(fulfillment.QuotesConfig{Orders: p.orders, Store: p.store, List: p.store, Looks: p.store, Stripe: w.stripe})
 	w.must(err)
 	p.review = fulfillment.NewReview(p.store, w.now)
 	p.restorer, err = fulfillment.NewRestorer(fulfillment.RestorerConfig{

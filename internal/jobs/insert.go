@@ -58,6 +58,18 @@ func (i *Inserter) EnqueueEvaluateOrder(ctx context.Context, tx pgx.Tx, orderID 
 	return insert(ctx, i.loud, tx, EvaluateArgs{OrderID: orderID})
 }
 
+// lookEvery is how often an order is looked at for those who wait for it.
+const lookEvery = 10 * time.Second
+
+// EnqueueLook looks at an order again, once in ten seconds at most.
+func (i *Inserter) EnqueueLook(ctx context.Context, tx pgx.Tx, orderID string) error {
+	once := &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: lookEvery}}
+	if _, err := i.loud.InsertTx(ctx, tx, EvaluateArgs{OrderID: orderID}, once); err != nil {
+		return fmt.Errorf("enqueue look: %w", err)
+	}
+	return nil
+}
+
 // EnqueueIssue asks for the license of a paid order.
 func (i *Inserter) EnqueueIssue(ctx context.Context, tx pgx.Tx, orderID string, revision int64) error {
 	return insert(ctx, i.loud, tx, IssueArgs{OrderID: orderID, Revision: revision})

@@ -21,6 +21,7 @@ type noQueue struct{}
 
 func (noQueue) EnqueueEvaluate(context.Context, pgx.Tx, string, string) error        { return nil }
 func (noQueue) EnqueueEvaluateOrder(context.Context, pgx.Tx, string) error           { return nil }
+func (noQueue) EnqueueLook(context.Context, pgx.Tx, string) error                    { return nil }
 func (noQueue) EnqueueRevoke(context.Context, pgx.Tx, string, string) error          { return nil }
 func (noQueue) EnqueueStandingMail(context.Context, pgx.Tx, string, int64) error     { return nil }
 func (noQueue) EnqueueIssue(context.Context, pgx.Tx, string, int64) error            { return nil }

@@ -15,6 +15,8 @@ type Queue interface {
 	EnqueueRevoke(ctx context.Context, tx pgx.Tx, mode, eventID string) error
 	// EnqueueEvaluateOrder looks at an order again because of something else, such as a release by staff.
 	EnqueueEvaluateOrder(ctx context.Context, tx pgx.Tx, orderID string) error
+	// EnqueueLook looks at an order again because somebody waits for it; of several within seconds the first is enough.
+	EnqueueLook(ctx context.Context, tx pgx.Tx, orderID string) error
 	// EnqueueIssue asks for the license of a paid order.
 	EnqueueIssue(ctx context.Context, tx pgx.Tx, orderID string, revision int64) error
 	// EnqueueReadyMail sends "your license is ready" of an order.

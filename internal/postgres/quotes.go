@@ -117,6 +117,11 @@ func (s *Fulfillment) SettleQuote(ctx context.Context, orderID string, q fulfill
 	})
 }
 
+// LookAgain enqueues a look at an order, once in a while.
+func (s *Fulfillment) LookAgain(ctx context.Context, orderID string) error {
+	return s.inTx(ctx, func(tx pgx.Tx) error { return s.queue.EnqueueLook(ctx, tx, orderID) })
+}
+
 // billed enqueues the mail about each invoice of a quote that can be paid now, once, and tells whoever watches.
 func (s *Fulfillment) billed(ctx context.Context, tx pgx.Tx, r fulfillment.Record, invoices []fulfillment.Invoice, at time.Time) error {
 	if r.Snapshot.Channel != fulfillment.ByQuote {

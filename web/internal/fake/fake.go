@@ -35,6 +35,7 @@ type Services struct {
 	Used          map[string]bool
 	OrderList     []fulfillment.Order
 	QuoteSeen     map[string]fulfillment.Seen // by order
+	Looks         []string                    // the orders that Stripe was asked about again
 	LicenseList   []fulfillment.License
 	DeploymentSet []fulfillment.Deployment
 

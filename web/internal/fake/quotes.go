@@ -90,6 +90,17 @@ func (q Quotes) settle(ctx context.Context, organizationID, orderID, status stri
 	return nil
 }
 
+// LookAgain implements web.Quotes.
+func (q Quotes) LookAgain(ctx context.Context, organizationID, orderID string) error {
+	if _, err := q.Quote(ctx, organizationID, orderID); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.Looks = append(q.Looks, orderID)
+	return nil
+}
+
 // PDF implements web.Quotes.
 func (q Quotes) PDF(ctx context.Context, organizationID, orderID string) ([]byte, error) {
 	if _, err := q.Quote(ctx, organizationID, orderID); err != nil {
