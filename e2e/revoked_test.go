@@ -42,7 +42,7 @@ func TestARefundRevokesTheLicenseAndStopsTheRouter(t *testing.T) {
 
 	p.buy(pack5, "router-2", "card_ok")
 	fresh, file := p.licenseID(), p.download("Download license.json")
-	out, errs, code := d.tool(t, nil, "licensectl", "install", "-yes", "-keys", d.info.KeysFile, "-fingerprint", fingerprint, file, "-to", d.info.RouterLicensePath)
+	out, errs, code := d.tool(t, nil, "licensectl", "install", "-keys", d.info.KeysFile, "-fingerprint", fingerprint, file, "-to", d.info.RouterLicensePath)
 	if code != 0 {
 		t.Fatalf("licensectl install: exit %d\n%s%s", code, out, errs)
 	}
