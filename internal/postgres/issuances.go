@@ -14,6 +14,9 @@ import (
 // StoreIssuance stores the license of a paid order and enqueues its mail. An order that has it already is left alone.
 func (s *Fulfillment) StoreIssuance(ctx context.Context, r fulfillment.Record, i fulfillment.Issuance) error {
 	return s.inTx(ctx, func(tx pgx.Tx) error {
+		if err := holdBundles(ctx, tx); err != nil {
+			return err
+		}
 		locked, err := lockOrder(ctx, tx, r.ID, 0)
 		if err != nil {
 			return err
@@ -48,6 +51,9 @@ func (s *Fulfillment) stored(ctx context.Context, tx pgx.Tx, i fulfillment.Issua
 		}
 	}
 	// What a bundle said of the license before it was stored was told to nobody.
+	if err := logStanding(ctx, tx, stillSaid, i.At, i.License.ID); err != nil {
+		return err
+	}
 	if err := s.tellStanding(ctx, tx, stillSaid, i.At, i.License.ID); err != nil {
 		return err
 	}

@@ -160,6 +160,9 @@ func endRequest(ctx context.Context, q querier, id string, o fulfillment.Request
 // StoreApproved stores the license of an order that a request asked for.
 func (s *Fulfillment) StoreApproved(ctx context.Context, i fulfillment.Issuance) error {
 	return s.inTx(ctx, func(tx pgx.Tx) error {
+		if err := holdBundles(ctx, tx); err != nil {
+			return err
+		}
 		r, err := lockRequest(ctx, tx, i.RequestID)
 		if err != nil || !r.EndedAt.IsZero() {
 			return err
@@ -210,6 +213,9 @@ func setIssuedByRequest(ctx context.Context, tx pgx.Tx, orderID string, i fulfil
 // StoreReplacement stores the license that a request put in the place of another.
 func (s *Fulfillment) StoreReplacement(ctx context.Context, i fulfillment.Issuance, more bool) error {
 	return s.inTx(ctx, func(tx pgx.Tx) error {
+		if err := holdBundles(ctx, tx); err != nil {
+			return err
+		}
 		r, err := lockRequest(ctx, tx, i.RequestID)
 		if err != nil || r.LicenseID != "" {
 			return err

@@ -157,13 +157,23 @@ func (s *Fulfillment) changeStanding(ctx context.Context, tx pgx.Tx, a fulfillme
 	if err != nil {
 		return fmt.Errorf("revoke: %w", err)
 	}
-	if err := logStanding(ctx, tx, a); err != nil {
+	if err := logStanding(ctx, tx, "c.epoch = $2", a.At, a.Bundle.Epoch); err != nil {
 		return err
 	}
 	if a.Silent {
 		return nil
 	}
 	return s.tellStanding(ctx, tx, "c.epoch = $2", a.At, a.Bundle.Epoch)
+}
+
+// holdBundles keeps bundles from being stored until the transaction ends, and waits for one that is. A license and a bundle
+// that names it would otherwise be stored side by side without seeing each other, and nobody would be told. It is taken before
+// any other lock, since who stores a bundle waits for orders.
+func holdBundles(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, "LOCK TABLE revocation_bundles IN SHARE MODE"); err != nil {
+		return fmt.Errorf("hold bundles: %w", err)
+	}
+	return nil
 }
 
 // columns turns entries into a bundle's columns.
@@ -175,13 +185,14 @@ func columns(entries []license.RevocationEntry) (ids, statuses, reasons []string
 	return ids, statuses, reasons, times, successors
 }
 
-// logStanding adds a line to the log of each order whose license changed, and tells its page.
-func logStanding(ctx context.Context, tx pgx.Tx, a fulfillment.RevocationAnswer) error {
+// logStanding adds a line to the log of each order whose license was changed by a change that the condition on c picks, and
+// tells its page.
+func logStanding(ctx context.Context, tx pgx.Tx, condition string, at time.Time, arg any) error {
 	_, err := tx.Exec(ctx, `WITH logged AS (
 			INSERT INTO order_log (order_id, at, what, detail, actor)
-			SELECT i.order_id, $2, c.status, c.license_id || CASE WHEN c.reason = '' THEN '' ELSE ': ' || c.reason END, 'signer'
-			FROM revocation_changes c JOIN issuances i USING (license_id) WHERE c.epoch = $1 AND i.order_id IS NOT NULL RETURNING order_id)
-		SELECT pg_notify($3, order_id) FROM logged`, a.Bundle.Epoch, a.At, orderChanged)
+			SELECT i.order_id, $1, c.status, c.license_id || CASE WHEN c.reason = '' THEN '' ELSE ': ' || c.reason END, 'signer'
+			FROM revocation_changes c JOIN issuances i USING (license_id) WHERE `+condition+` AND i.order_id IS NOT NULL RETURNING order_id)
+		SELECT pg_notify($3, order_id) FROM logged`, at, arg, orderChanged)
 	if err != nil {
 		return fmt.Errorf("log standing: %w", err)
 	}
