@@ -66,11 +66,15 @@ func fetchTaken(ctx context.Context, stripe TakenStripe, at time.Time, object, i
 	return t, err
 }
 
-// keepEvent notes what an event came to that the signer is not asked about.
+// keepEvent notes what an event came to that the signer is not asked about. A flag waits for its order: Stripe tells of a review
+// as soon as of the payment itself, and the payment may be looked at later.
 func (s *Revoker) keepEvent(ctx context.Context, event ReceivedEvent, now Taken, b takeback) error {
 	orderID, err := s.c.Taken.OrderOfPayment(ctx, now.PaymentIntent, now.Invoice)
 	if err != nil {
 		return fmt.Errorf("revoke: order: %w", err)
+	}
+	if orderID == "" && len(b.flags) > 0 && s.c.Now().Sub(event.ReceivedAt) < evidenceAfter {
+		return &LaterError{unknownEvery}
 	}
 	for _, f := range b.flags {
 		s.c.Log.WarnContext(ctx, "payment flagged", "event", event.ID, "type", event.Type, "order", orderID, "flag", f.Code)
