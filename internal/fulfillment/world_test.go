@@ -449,7 +449,8 @@ func (w *world) count(sql string, args ...any) int {
 func (w *world) idle() {
 	w.t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		n := w.count("SELECT count(*) FROM river.river_job WHERE state IN ('available', 'running', 'pending') AND kind <> 'reconcile'")
+		n := w.count(`SELECT count(*) FROM river.river_job WHERE state IN ('available', 'running', 'pending') AND kind <> 'reconcile'
+			AND (state <> 'available' OR scheduled_at <= now())`) // River readies what is to be tried again later some seconds ahead
 		if n == 0 {
 			return
 		}
