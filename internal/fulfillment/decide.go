@@ -93,8 +93,29 @@ func payments(snapshot Snapshot, f Facts, sessions []Session, invoices []Invoice
 	return paid
 }
 
+// matchingPayments lists the sessions and invoices that, by what Stripe last said of them, paid for what was ordered: the signer
+// is shown an event of one of these.
+func matchingPayments(r Record, livemode bool) []string {
+	var sessions []Session
+	for _, c := range r.Sessions {
+		if c.Facts != nil {
+			sessions = append(sessions, *c.Facts)
+		}
+	}
+	ids := []string{}
+	for _, p := range payments(r.Snapshot, Facts{Livemode: livemode}, distinct(sessions), distinctInvoices(r.Seen.Invoices)) {
+		if p.matches(r.Released) {
+			ids = append(ids, p.id)
+		}
+	}
+	return ids
+}
+
+// matches reports whether nothing about a payment differs but what staff released.
+func (p payment) matches(released []Reason) bool { return len(blocking(p.mismatches, released)) == 0 }
+
 func decidePaid(snapshot Snapshot, f Facts, paid []payment) Verdict {
-	matching := filter(paid, func(p payment) bool { return len(blocking(p.mismatches, f.Released)) == 0 })
+	matching := filter(paid, func(p payment) bool { return p.matches(f.Released) })
 	var reasons []Reason
 	if len(matching) == 0 {
 		for _, p := range paid {

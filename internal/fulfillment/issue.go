@@ -21,7 +21,11 @@ func (s *Fulfiller) Issue(ctx context.Context, orderID string) error {
 	if r.State != StatePaid {
 		return nil
 	}
-	event, err := s.c.Issuances.Evidence(ctx, orderID)
+	bundle, err := s.c.Catalog.Bundle(ctx)
+	if err != nil {
+		return err
+	}
+	event, err := s.c.Issuances.Evidence(ctx, orderID, matchingPayments(r, bundle.Stripe.Livemode))
 	if errors.Is(err, ErrNotFound) {
 		return nil // the event that brings the evidence enqueues this again
 	}

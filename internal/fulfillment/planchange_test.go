@@ -12,15 +12,9 @@ import (
 // price finds the ID of a package's price at Stripe.
 func (w *world) price(lookupKey string) string {
 	w.t.Helper()
-	var list struct {
-		Objects []struct {
-			Object stripeObject `json:"object"`
-		} `json:"objects"`
-	}
-	w.sim("/_sim/objects?kind=price", nil, &list)
-	for _, o := range list.Objects {
-		if o.Object.str("lookup_key") == lookupKey {
-			return o.Object.str("id")
+	for _, p := range w.stripeObjects("price") {
+		if p.str("lookup_key") == lookupKey {
+			return p.str("id")
 		}
 	}
 	w.t.Fatalf("no price %s", lookupKey)

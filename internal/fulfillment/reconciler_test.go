@@ -221,18 +221,8 @@ func TestEveryFaultOfTheWebhookEndpointIsAnAlarm(t *testing.T) {
 	const url = "http://localhost/webhooks/stripe"
 	_, err := w.stripe.PushEndpoint(t.Context(), url, false, func(string) error { return nil })
 	w.must(err)
-	var list struct {
-		Objects []struct {
-			Object stripeObject `json:"object"`
-		} `json:"objects"`
-	}
-	w.sim("/_sim/objects?kind=webhook_endpoint", nil, &list)
-	var id string
-	for _, o := range list.Objects {
-		if o.Object.str("url") == url {
-			id = o.Object.str("id")
-		}
-	}
+	endpoints := w.stripeObjects("webhook_endpoint")
+	id := endpoints[slices.IndexFunc(endpoints, func(o stripeObject) bool { return o.str("url") == url })].str("id")
 	for _, c := range []struct {
 		happens func()
 		want    fulfillment.EndpointState

@@ -31,12 +31,19 @@ func (s *scene) replaced(revision string) map[string]fulfillment.Invoice {
 	return byStatus
 }
 
-func TestARevisedInvoiceIsPaidInsteadOfTheOneThatItReplaces(t *testing.T) {
-	t.Parallel()
+// orderInvoiced is an order with an open invoice, in a world of its own.
+func orderInvoiced(t *testing.T) scene {
 	w := newWorld(t)
 	w.work()
 	s := scenes["an open invoice"](w.customer())
 	w.idle()
+	return s
+}
+
+func TestARevisedInvoiceIsPaidInsteadOfTheOneThatItReplaces(t *testing.T) {
+	t.Parallel()
+	s := orderInvoiced(t)
+	w := s.world
 	revision := w.revise(s.object)
 	w.must(w.fulfiller.EvaluateOrder(t.Context(), s.order.ID))
 	if w.stripeObject(revision).str("status") != "draft" {
@@ -71,10 +78,8 @@ func TestARevisedInvoiceIsPaidInsteadOfTheOneThatItReplaces(t *testing.T) {
 // The events of the original and of the revision are lost: the order is found by its stored invoice, which names its revision.
 func TestARevisionIsFoundFromTheInvoiceThatItReplaces(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.work()
-	s := scenes["an open invoice"](w.customer())
-	w.idle()
+	s := orderInvoiced(t)
+	w := s.world
 	w.sim("/_sim/delivery", fields{"drop": 1}, nil)
 	first := w.revise(s.object)
 	w.api(http.MethodPost, "/v1/invoices/"+first, "metadata[order_id]=") // it does not lead to the order by itself
@@ -90,10 +95,8 @@ func TestARevisionIsFoundFromTheInvoiceThatItReplaces(t *testing.T) {
 
 func TestARevisionOfAnotherAmountIsForStaff(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.work()
-	s := scenes["an open invoice"](w.customer())
-	w.idle()
+	s := orderInvoiced(t)
+	w := s.world
 	revision := w.revise(s.object)
 	customer := s.stripeCustomer()
 	w.api(http.MethodPost, "/v1/invoiceitems", "customer="+customer+"&invoice="+revision+"&currency=usd&amount=-100000&description=Goodwill")

@@ -334,7 +334,7 @@ func TestALicenseThatWasRevokedBeforeItWasStoredIsNotAnnouncedAsReady(t *testing
 	c.payBy(session, "card_ok")
 	w.eventually("stored", func() bool { return w.count("SELECT count(*) FROM events WHERE object_id = $1", session) == 1 })
 	w.must(w.fulfiller.EvaluateOrder(t.Context(), o.ID))
-	event, err := w.store.Evidence(t.Context(), o.ID)
+	event, err := w.store.Evidence(t.Context(), o.ID, []string{session})
 	w.must(err)
 	_, err = w.signer.Issue(t.Context(), signer.IssueRequest{Event: &signer.Event{Body: event.Body, SignatureHeader: event.SignatureHeader}})
 	w.must(err) // and the portal dies before it stores the answer

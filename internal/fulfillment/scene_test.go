@@ -54,21 +54,9 @@ var scenes = map[string]func(c customer) scene{
 	"an open session of a subscription": func(c customer) scene {
 		return c.opened(c.hosted("hosted-instance-monthly"))
 	},
-	"a license": func(c customer) scene { return c.bought() },
-	"a suspended license": func(c customer) scene {
-		s := c.bought()
-		s.object = c.act(s.object, "dispute", nil)
-		c.stands(c.license(s.order), fulfillment.StandingSuspended)
-		c.later()
-		return s
-	},
-	"a revoked license": func(c customer) scene {
-		s := c.bought()
-		s.object = c.act(s.object, "refund", nil)
-		c.stands(c.license(s.order), fulfillment.StandingRevoked)
-		c.later()
-		return s
-	},
+	"a license":           func(c customer) scene { return c.bought() },
+	"a suspended license": func(c customer) scene { return c.taken("dispute", suspended) },
+	"a revoked license":   func(c customer) scene { return c.taken("refund", revoked) },
 	"a quote": func(c customer) scene {
 		r := c.prepared(c.quoteDraft("enterprise-annual"))
 		return scene{c, r.Order, r.Seen.Quote.ID}
@@ -115,6 +103,15 @@ func (c customer) bought() scene {
 	s := c.opened(c.request("credit-pack-5m"))
 	c.payBy(s.object, "card_ok")
 	s.order = c.becomes(s.order, fulfillment.StateIssued)
+	return s
+}
+
+// taken is a license whose payment was taken back by a dispute or refund, which is the scene's object.
+func (c customer) taken(action string, standing fulfillment.Standing) scene {
+	s := c.bought()
+	s.object = c.act(s.object, action, nil)
+	c.stands(c.license(s.order), standing)
+	c.later()
 	return s
 }
 
@@ -250,6 +247,22 @@ func (w *world) stripeObject(id string) stripeObject {
 	}
 	w.must(json.NewDecoder(response.Body).Decode(&answer))
 	return answer.Object
+}
+
+// stripeObjects reads the newest objects of a kind.
+func (w *world) stripeObjects(kind string) []stripeObject {
+	w.t.Helper()
+	var answer struct {
+		Objects []struct {
+			Object stripeObject `json:"object"`
+		} `json:"objects"`
+	}
+	w.sim("/_sim/objects?kind="+kind, nil, &answer)
+	list := make([]stripeObject, len(answer.Objects))
+	for i, o := range answer.Objects {
+		list[i] = o.Object
+	}
+	return list
 }
 
 // stripeNow is Stripe's clock, which later puts ahead of the others.

@@ -150,8 +150,9 @@ type EvaluationStore interface {
 // IssueStore is what issuing needs.
 type IssueStore interface {
 	OrderRecord(ctx context.Context, orderID string) (Record, error)
-	// Evidence finds the earliest event, by created and then ID, that can authorize the order's license. ErrNotFound.
-	Evidence(ctx context.Context, orderID string) (ReceivedEvent, error)
+	// Evidence finds the earliest event, by created and then ID, that can authorize the order's license, among those of its
+	// sessions and invoices of these IDs. ErrNotFound.
+	Evidence(ctx context.Context, orderID string, payments []string) (ReceivedEvent, error)
 	LicenseBytes(ctx context.Context, licenseID string) ([]byte, error)
 	// StoreIssuance stores the license, sets the order issued, and enqueues its mail; once, however often it is called. After
 	// a renewal it has the other open orders on the same base evaluated. Refunds and disputes of the order's payments that

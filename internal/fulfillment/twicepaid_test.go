@@ -81,3 +81,25 @@ func TestAnOrderPaidTwiceHasOneLicenseAndTheOtherPaymentIsGivenBack(t *testing.T
 	w.act(keep, "refund", nil)
 	s.stands(l, revoked)
 }
+
+// Staff may look at the payment that differs for as long as they like: the other is what was ordered, and its event proves it.
+func TestAPaymentThatDiffersDoesNotStandInTheWayOfOneThatDoesNot(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.work()
+	c := w.customer()
+	s := c.opened(c.request("credit-pack-5m"))
+	first, second := s.object, s.secondSession()
+	w.patch(first, "both", aCent)
+	s.payBy(first, "card_ok")
+	s.becomes(s.order, inReview)
+	s.payBy(second, "card_ok")
+	l := s.license(s.becomes(s.order, issued))
+	w.idle()
+	if got := w.flags(s.order.ID); s.provedBy() != second || !slices.Equal(got, []string{"paid-twice"}) {
+		t.Errorf("issued by %s, flags %q", s.provedBy(), got)
+	}
+	w.act(first, "refund", nil)
+	w.eventually("the refund is looked at", func() bool { return len(w.outcomes("charge.refunded")) == 1 && w.outcomes("charge.refunded")[0] != "" })
+	s.stands(l, valid)
+}

@@ -66,12 +66,12 @@ const provesPayment = `(e.type IN ('checkout.session.async_payment_succeeded', '
 	OR (e.type = 'checkout.session.completed' AND e.payment_status IN ('paid', 'no_payment_required')))
 	AND e.outcome NOT LIKE 'parked:%'`
 
-// Evidence finds the earliest event that can authorize an order's license.
-func (s *Fulfillment) Evidence(ctx context.Context, orderID string) (fulfillment.ReceivedEvent, error) {
+// Evidence finds the earliest event that can authorize an order's license, of these sessions and invoices.
+func (s *Fulfillment) Evidence(ctx context.Context, orderID string, payments []string) (fulfillment.ReceivedEvent, error) {
 	var e fulfillment.ReceivedEvent
 	err := s.QueryRow(ctx, `SELECT e.mode, e.id, e.type, e.object_id, e.created, e.body, e.signature_header
 		FROM order_payments c JOIN events e ON e.object_id = c.id
-		WHERE c.order_id = $1 AND `+provesPayment+` ORDER BY e.created, e.id LIMIT 1`, orderID).
+		WHERE c.order_id = $1 AND c.id = ANY($2) AND `+provesPayment+` ORDER BY e.created, e.id LIMIT 1`, orderID, payments).
 		Scan(&e.Mode, &e.ID, &e.Type, &e.ObjectID, moment{&e.Created}, &e.Body, &e.SignatureHeader)
 	return e, notFound(err)
 }

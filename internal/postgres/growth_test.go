@@ -113,7 +113,7 @@ func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
 		"deployments": func() error { return only(s.Deployments(ctx, "cust_7")) },
 		"download":    func() error { return s.NoteDownload(ctx, "cust_7", "lic_6", "usr_7", now) },
 		"installed":   func() error { return s.NoteInstalled(ctx, "cust_7", "lic_6", now) },
-		"evidence":    func() error { return only(s.Evidence(ctx, "ord_6")) },
+		"evidence":    func() error { return only(s.Evidence(ctx, "ord_6", []string{"cs_6"})) },
 		"order log":   func() error { return only(s.OrderLog(ctx, "ord_6")) },
 		"session":     func() error { return only(s.OrderOfObject(ctx, "cs_6")) },
 		"review":      func() error { return only(s.InReview(ctx)) },
