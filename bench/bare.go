@@ -131,7 +131,7 @@ func (b *bare) sameQueries(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := b.store.OrderPage(r.Context(), b.organization, fulfillment.Page{}); err != nil {
+	if _, _, err := b.store.OrderPage(r.Context(), b.organization, fulfillment.OrdersOpen, fulfillment.Page{}); err != nil {
 		return err
 	}
 	rows := make([]shown, len(list))

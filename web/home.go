@@ -21,7 +21,7 @@ func (s *server) home(w http.ResponseWriter, r *http.Request) error {
 		return see(w, r, "/sign-in/choose")
 	}
 	p.Chrome.Title = "Overview"
-	orders, _, err := s.Orders.Orders(r.Context(), a.organization.ID, fulfillment.Page{})
+	orders, _, err := s.Orders.Orders(r.Context(), a.organization.ID, fulfillment.OrdersOpen, fulfillment.Page{})
 	if err != nil {
 		return err
 	}

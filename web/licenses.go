@@ -30,7 +30,7 @@ func (s *server) licenses(w http.ResponseWriter, r *http.Request) error {
 		First: q.Get("cursor") == "",
 	}
 	if p.First && filter != fulfillment.FilterExpired {
-		orders, _, err := s.Orders.Orders(r.Context(), org, fulfillment.Page{})
+		orders, _, err := s.Orders.Orders(r.Context(), org, fulfillment.OrdersOpen, fulfillment.Page{})
 		if err != nil {
 			return err
 		}

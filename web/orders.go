@@ -15,7 +15,7 @@ const refreshSeconds = 5
 
 func (s *server) orders(w http.ResponseWriter, r *http.Request) error {
 	cursor := r.URL.Query().Get("cursor")
-	list, next, err := s.Orders.Orders(r.Context(), member(r).organization.ID, fulfillment.Page{Cursor: cursor})
+	list, next, err := s.Orders.Orders(r.Context(), member(r).organization.ID, fulfillment.OrdersAll, fulfillment.Page{Cursor: cursor})
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ type Catalog interface {
 type Orders interface {
 	Draft(ctx context.Context, r fulfillment.DraftRequest) (fulfillment.Order, error)
 	Order(ctx context.Context, organizationID, orderID string) (fulfillment.Order, error)
-	Orders(ctx context.Context, organizationID string, p fulfillment.Page) (orders []fulfillment.Order, next string, err error)
+	Orders(ctx context.Context, organizationID string, f fulfillment.OrderFilter, p fulfillment.Page) (orders []fulfillment.Order, next string, err error)
 	// Checkout makes (or finds) the order's open checkout session and answers where to send the browser.
 	Checkout(ctx context.Context, organizationID, orderID string) (url string, err error)
 	// Cancel gives up an order that is not paid: its open session is expired first.

@@ -24,7 +24,8 @@ func (s *server) quoted(r *http.Request, p *view.OrderPage) error {
 		return err
 	}
 	p.Quote, p.Invoice = record.Seen.Quote, record.Seen.Invoice()
-	p.Phase = view.QuotePhase(p.Phase, *p.Quote, p.Invoice)
+	p.Order.Quoted = record.Seen.QuoteStep()
+	p.Phase = view.PhaseOf(p.Order, s.now())
 	if p.Phase != view.PhaseQuote {
 		return nil
 	}

@@ -15,6 +15,11 @@ func TestAQuoteIsReadAndAcceptedOnAPageOfItsOwn(t *testing.T) {
 	s := open(t)
 	b := s.as(fake.OwnerID)
 	path := "/orders/" + fake.OrderQuoted
+	home, list := b.get("/"), b.get("/orders")
+	home.has("main", "A quote waits for you: Enterprise, annual")
+	home.has("main", "An invoice is to be paid: Enterprise, annual")
+	list.has("main", "Awaiting your answer")
+	list.has("main", "Quote accepted")
 	page := b.get(path)
 	page.has("h1", "Your quote is ready")
 	page.has("#state", "QT-HALDEN-0001-1")

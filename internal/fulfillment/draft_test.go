@@ -145,7 +145,7 @@ func TestNobodyReadsAnothersOrdersAndLicenses(t *testing.T) {
 			return len(l), err
 		},
 		"orders": func() (int, error) {
-			l, _, err := w.orders.Orders(ctx, other.organization, fulfillment.Page{})
+			l, _, err := w.orders.Orders(ctx, other.organization, fulfillment.OrdersAll, fulfillment.Page{})
 			return len(l), err
 		},
 		"lineage": func() (int, error) {
@@ -184,7 +184,7 @@ func TestListsArePagedWithoutGapOrRepetition(t *testing.T) {
 	}
 	var page fulfillment.Page
 	for n := 0; ; n++ {
-		orders, next, err := c.orders.Orders(t.Context(), c.organization, page)
+		orders, next, err := c.orders.Orders(t.Context(), c.organization, fulfillment.OrdersAll, page)
 		w.must(err)
 		for _, o := range orders {
 			seen = append(seen, o.ID)
@@ -201,7 +201,7 @@ func TestListsArePagedWithoutGapOrRepetition(t *testing.T) {
 		t.Error("pages are not the orders, newest first")
 	}
 	for _, cursor := range []string{"x", "AAAA", "\x00", "MTIzIABh"} {
-		if _, _, err := c.orders.Orders(t.Context(), c.organization, fulfillment.Page{Cursor: cursor}); !errors.Is(err, fulfillment.ErrNotFound) {
+		if _, _, err := c.orders.Orders(t.Context(), c.organization, fulfillment.OrdersAll, fulfillment.Page{Cursor: cursor}); !errors.Is(err, fulfillment.ErrNotFound) {
 			t.Errorf("cursor %q: %v", cursor, err)
 		}
 	}

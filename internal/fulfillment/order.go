@@ -51,13 +51,14 @@ type Order struct {
 	BuyerEmail     string
 	State          State
 	Snapshot       Snapshot
-	Reasons        []Reason // in review: why; afterwards: why it had been
-	Failure        string   // failed: what the customer is told, e.g. "The bank refused the payment."
-	CloseNote      string   // canceled by staff: why, for staff alone; "" otherwise
-	LicenseID      string   // issued
-	Refunds        []Charge // its charges that Stripe gave money back of, without the single refunds; not in lists
-	Revision       int64    // grows with each change
-	Attempt        int      // checkout sessions made so far
+	Reasons        []Reason  // in review: why; afterwards: why it had been
+	Failure        string    // failed: what the customer is told, e.g. "The bank refused the payment."
+	CloseNote      string    // canceled by staff: why, for staff alone; "" otherwise
+	LicenseID      string    // issued
+	Quoted         QuoteStep // by quote and not paid: how far its quote is; "" otherwise
+	Refunds        []Charge  // its charges that Stripe gave money back of, without the single refunds; not in lists
+	Revision       int64     // grows with each change
+	Attempt        int       // checkout sessions made so far
 	CreatedAt      time.Time
 	SubmittedAt    time.Time // first checkout session; zero before
 	PaidAt         time.Time // zero before
@@ -66,6 +67,25 @@ type Order struct {
 	ClosedAt       time.Time // canceled; zero otherwise
 	UpdatedAt      time.Time
 }
+
+// QuoteStep is how far an order by quote is on the way to its payment.
+type QuoteStep string
+
+// The steps.
+const (
+	QuoteOffered  QuoteStep = "offered"  // to be accepted or declined
+	QuoteAccepted QuoteStep = "accepted" // its invoice is not here yet
+	QuoteInvoiced QuoteStep = "invoiced" // to be paid
+)
+
+// OrderFilter narrows a list of orders.
+type OrderFilter string
+
+// The filters.
+const (
+	OrdersAll  OrderFilter = "all"
+	OrdersOpen OrderFilter = "open" // neither issued nor canceled: what somebody still waits for
+)
 
 // Open reports whether the order still moves by itself or by staff, so that its page should keep watching.
 func (o Order) Open() bool {

@@ -45,8 +45,8 @@ func (s *Orders) Order(ctx context.Context, organizationID, orderID string) (Ord
 }
 
 // Orders lists the organization's orders, newest first.
-func (s *Orders) Orders(ctx context.Context, organizationID string, p Page) ([]Order, string, error) {
-	return s.c.Store.OrderPage(ctx, organizationID, p)
+func (s *Orders) Orders(ctx context.Context, organizationID string, f OrderFilter, p Page) ([]Order, string, error) {
+	return s.c.Store.OrderPage(ctx, organizationID, f, p)
 }
 
 // Watch answers a channel that receives whenever the order may have changed, until ctx ends.

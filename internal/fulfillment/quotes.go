@@ -383,3 +383,16 @@ func (s Seen) Invoice() *Invoice {
 	}
 	return nil
 }
+
+// QuoteStep is how far the quote of an order that awaits its payment is; "" without a quote.
+func (s Seen) QuoteStep() QuoteStep {
+	switch {
+	case s.Quote == nil:
+		return ""
+	case s.Invoice() != nil:
+		return QuoteInvoiced
+	case s.Quote.Status == "open":
+		return QuoteOffered
+	}
+	return QuoteAccepted
+}

@@ -78,6 +78,16 @@ func (w *world) object(id, action string, in map[string]any) {
 	w.sim("/_sim/objects/"+id+"/"+action, in, nil)
 }
 
+// isOpen checks that the customer's open orders are this one, with its quote at a step; none for "".
+func (c *customer) isOpen(orderID string, at fulfillment.QuoteStep) {
+	c.t.Helper()
+	list, _, err := c.orders.Orders(c.t.Context(), c.organization, fulfillment.OrdersOpen, fulfillment.Page{})
+	c.must(err)
+	if at == "" && len(list) != 0 || at != "" && (len(list) != 1 || list[0].ID != orderID || list[0].Quoted != at) {
+		c.t.Errorf("%d open orders: %+v instead of one with its quote %q", len(list), list, at)
+	}
+}
+
 func TestAnAcceptedQuotesInvoiceIsPaidAndBecomesALicense(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"card", "transfer"} {
@@ -100,7 +110,9 @@ func TestAnAcceptedQuotesInvoiceIsPaidAndBecomesALicense(t *testing.T) {
 				t.Errorf("PDF: %d bytes, %v", len(file), err)
 			}
 			w.idle() // a quote that is accepted is no news any more
+			c.isOpen(r.ID, fulfillment.QuoteOffered)
 			invoice := c.accepted(r)
+			c.isOpen(r.ID, fulfillment.QuoteInvoiced)
 			c.must(c.quotes.Accept(t.Context(), c.organization, r.ID, c.user)) // a second click
 			if invoice.Metadata["order_id"] != r.ID || invoice.LookupKey != "enterprise-annual.v1" || invoice.HostedURL == "" {
 				t.Errorf("invoice %+v", invoice)
@@ -111,6 +123,7 @@ func TestAnAcceptedQuotesInvoiceIsPaidAndBecomesALicense(t *testing.T) {
 			action := map[string]string{"card": "pay", "transfer": "transfer"}[method]
 			w.object(invoice.ID, action, map[string]any{})
 			o := c.becomes(r.Order, fulfillment.StateIssued)
+			c.isOpen(r.ID, "")
 			if l := c.license(o); l.Payload.SKU != "enterprise-annual" || l.Payload.ExpiresAt.Sub(l.Payload.IssuedAt) < 364*24*time.Hour {
 				t.Errorf("license %+v", l.Payload)
 			}

@@ -75,7 +75,7 @@ type OrderStore interface {
 	Customer(ctx context.Context, organizationID string) (Customer, error)
 	// Record finds an order of an organization, with its sessions, oldest first.
 	Record(ctx context.Context, organizationID, orderID string) (Record, error)
-	OrderPage(ctx context.Context, organizationID string, p Page) ([]Order, string, error)
+	OrderPage(ctx context.Context, organizationID string, f OrderFilter, p Page) ([]Order, string, error)
 	// InsertDraft stores a draft, or answers the order that has the same form key already.
 	InsertDraft(ctx context.Context, r Record) (Record, error)
 	UpdateDraft(ctx context.Context, r Record) (Record, error)

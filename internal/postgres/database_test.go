@@ -57,7 +57,7 @@ func TestADatabaseThatHangsOrIsGoneIsToldQuickly(t *testing.T) {
 		for call, do := range map[string]func(context.Context) error{
 			"row": func(ctx context.Context) error { _, err := store.Customer(ctx, "cust_1"); return err },
 			"rows": func(ctx context.Context) error {
-				_, _, err := store.OrderPage(ctx, "cust_1", fulfillment.Page{})
+				_, _, err := store.OrderPage(ctx, "cust_1", fulfillment.OrdersAll, fulfillment.Page{})
 				return err
 			},
 			"statement": func(ctx context.Context) error {

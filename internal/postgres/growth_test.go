@@ -98,8 +98,13 @@ func TestNothingReadsAWholeTableThatGrows(t *testing.T) {
 	only := func(_ any, err error) error { return err }
 	page := func(_ any, _ string, err error) error { return err }
 	calls := map[string]func() error{
-		"orders": func() error { return page(s.OrderPage(ctx, "cust_7", fulfillment.Page{})) },
-		"order":  func() error { return only(s.Record(ctx, "cust_7", "ord_6")) },
+		"orders": func() error {
+			return page(s.OrderPage(ctx, "cust_7", fulfillment.OrdersAll, fulfillment.Page{}))
+		},
+		"open orders": func() error {
+			return page(s.OrderPage(ctx, "cust_7", fulfillment.OrdersOpen, fulfillment.Page{}))
+		},
+		"order": func() error { return only(s.Record(ctx, "cust_7", "ord_6")) },
 		"all": func() error {
 			return page(s.LicensePage(ctx, "cust_7", fulfillment.FilterAll, fulfillment.Page{}, now))
 		},

@@ -102,12 +102,16 @@ func lockOrder(ctx context.Context, tx pgx.Tx, orderID string, revision int64) (
 }
 
 // OrderPage lists an organization's orders, newest first.
-func (s *Fulfillment) OrderPage(ctx context.Context, organizationID string, p fulfillment.Page) ([]fulfillment.Order, string, error) {
+func (s *Fulfillment) OrderPage(ctx context.Context, organizationID string, f fulfillment.OrderFilter, p fulfillment.Page) ([]fulfillment.Order, string, error) {
 	c, err := decodeCursor(p)
 	if err != nil {
 		return nil, "", err
 	}
-	rows, err := s.Query(ctx, selectOrder+`WHERE o.organization_id = $1 AND (o.created_at, o.id) < ($2, $3)
+	where := ""
+	if f == fulfillment.OrdersOpen {
+		where = "AND o.state NOT IN ('issued', 'canceled')"
+	}
+	rows, err := s.Query(ctx, selectOrder+`WHERE o.organization_id = $1 AND (o.created_at, o.id) < ($2, $3) `+where+`
 		ORDER BY o.created_at DESC, o.id DESC LIMIT $4`, organizationID, c.at, c.id, pageRows+1)
 	if err != nil {
 		return nil, "", err
@@ -116,8 +120,20 @@ func (s *Fulfillment) OrderPage(ctx context.Context, organizationID string, p fu
 		r, err := scanOrder(row)
 		return r.Order, err
 	})
-	if err != nil || len(orders) <= pageRows {
-		return orders, "", err
+	if err != nil {
+		return nil, "", err
+	}
+	for i, o := range orders { // few are by a quote that waits
+		if o.State == fulfillment.StateAwaitingPayment && o.Snapshot.Channel == fulfillment.ByQuote {
+			r, err := withSeen(ctx, s, fulfillment.Record{Order: o})
+			if err != nil {
+				return nil, "", err
+			}
+			orders[i].Quoted = r.Seen.QuoteStep()
+		}
+	}
+	if len(orders) <= pageRows {
+		return orders, "", nil
 	}
 	last := orders[pageRows-1]
 	return orders[:pageRows], encodeCursor(last.CreatedAt, last.ID), nil

@@ -46,6 +46,10 @@ func NeedsYou(orders []fulfillment.Order, licenses []fulfillment.License, now ti
 			pay = append(pay, Need{Class: "warn", Title: "The next payment is not in yet: " + name, Text: "Stripe charges by itself. Where that failed, the order's page says what to do.", Action: "Open the order", URL: url})
 		case PhaseChecking:
 			pay = append(pay, Need{Class: "info", Title: "Not paid yet: " + name, Text: "Go on with the payment, or cancel the order.", Action: "Open the order", URL: url})
+		case PhaseQuote:
+			pay = append(pay, Need{Class: "info", Title: "A quote waits for you: " + name, Text: "Read it, then accept or decline. Nothing is owed until you accept.", Action: "Open the quote", URL: url})
+		case PhaseInvoice:
+			pay = append(pay, Need{Class: "info", Title: "An invoice is to be paid: " + name, Text: "By card or bank transfer. The license is issued when the payment has arrived.", Action: "Open the order", URL: url})
 		case PhaseDraft:
 			if mayBuy {
 				pay = append(pay, Need{Class: "info", Title: "Not ordered yet: " + name, Text: "Your answers are kept.", Action: "Check the order", URL: "/checkout/review?order=" + o.ID})

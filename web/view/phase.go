@@ -36,6 +36,9 @@ func PhaseOf(o fulfillment.Order, now time.Time) Phase {
 		if o.Snapshot.Channel == fulfillment.ByCycle {
 			return PhaseOwed
 		}
+		if p, ok := quotePhases[o.Quoted]; ok {
+			return p
+		}
 		return PhaseChecking
 	case fulfillment.StateProcessing:
 		return PhaseBank

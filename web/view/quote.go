@@ -13,17 +13,9 @@ const (
 	PhaseInvoice   Phase = "invoice"   // to be paid
 )
 
-// QuotePhase says more of an order by quote that awaits its payment.
-func QuotePhase(p Phase, q fulfillment.Quote, invoice *fulfillment.Invoice) Phase {
-	switch {
-	case p != PhaseChecking:
-		return p
-	case invoice != nil:
-		return PhaseInvoice
-	case q.Status == "open":
-		return PhaseQuote
-	}
-	return PhaseAccepting
+// quotePhases are what an order by quote says while it awaits its payment.
+var quotePhases = map[fulfillment.QuoteStep]Phase{
+	fulfillment.QuoteOffered: PhaseQuote, fulfillment.QuoteAccepted: PhaseAccepting, fulfillment.QuoteInvoiced: PhaseInvoice,
 }
 
 // quoteText says what a phase of an order by quote means; "" for those that mean the same as elsewhere.

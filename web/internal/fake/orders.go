@@ -61,14 +61,18 @@ func (s *Services) Order(_ context.Context, organizationID, id string) (fulfillm
 }
 
 // Orders implements web.Orders.
-func (s *Services) Orders(_ context.Context, organizationID string, _ fulfillment.Page) ([]fulfillment.Order, string, error) {
+func (s *Services) Orders(_ context.Context, organizationID string, f fulfillment.OrderFilter, _ fulfillment.Page) ([]fulfillment.Order, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []fulfillment.Order
 	for _, o := range s.OrderList {
-		if o.OrganizationID == organizationID {
-			list = append(list, o)
+		if o.OrganizationID != organizationID || f == fulfillment.OrdersOpen && (o.State == fulfillment.StateIssued || o.State == fulfillment.StateCanceled) {
+			continue
 		}
+		if o.State == fulfillment.StateAwaitingPayment {
+			o.Quoted = s.QuoteSeen[o.ID].QuoteStep()
+		}
+		list = append(list, o)
 	}
 	return list, "", nil
 }
