@@ -35,6 +35,11 @@ func TestAnOrganizationEvaluatesBuysInstallsAndTopsUp(t *testing.T) {
 		t.Fatal("the order page was reloaded on its way to ready")
 	}
 	second := p.licenseID()
+	order := p.location()
+	p.follow("Stripe's receipt")
+	p.sees("Receipt")
+	p.sees("US$\u00a0250.00")
+	p.open(order)
 	if second == first {
 		t.Fatalf("both purchases have license %s", first)
 	}

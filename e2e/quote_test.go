@@ -38,6 +38,9 @@ func TestAQuoteIsAcceptedPaidAndLicensed(t *testing.T) {
 	p.press(`button[value="settle"]`)
 	p.comesBackUntil("/orders/"+order, ready)
 	id := p.licenseID()
+	if !p.has(`a[href="/orders/` + order + `/invoice.pdf"]`) {
+		t.Error("the paid order has no link to its invoice")
+	}
 	if !strings.HasPrefix(id, "lic_enterprise_annual_") {
 		t.Errorf("the license is %s", id)
 	}

@@ -270,6 +270,9 @@ func TestOrderPageInEveryState(t *testing.T) {
 		}
 	}
 	b.get("/orders/"+fake.OrderDraft).goes(303, "/checkout/review?order="+fake.OrderDraft)
+	if href, _ := b.get("/orders/" + fake.OrderReady).doc().Find(`.receipt dd a`).Attr("href"); href != "https://pay.stripe.example/receipts/1" {
+		t.Errorf("the receipt leads to %q", href)
+	}
 }
 
 // message is one server-sent event.

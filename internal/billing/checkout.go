@@ -91,7 +91,7 @@ func (c *Client) pinnedPrice(ctx context.Context, s fulfillment.Snapshot) (strin
 func (c *Client) FetchSession(ctx context.Context, sessionID string) (fulfillment.Session, error) {
 	p := &stripe.CheckoutSessionParams{Params: stripe.Params{Context: ctx}}
 	p.AddExpand("line_items")
-	p.AddExpand("payment_intent")
+	p.AddExpand("payment_intent.latest_charge")
 	found, err := c.sessions.Get(sessionID, p)
 	if err != nil {
 		return fulfillment.Session{}, c.fail(ctx, "fetch checkout session", err)
@@ -118,6 +118,9 @@ func toSession(s *stripe.CheckoutSession) fulfillment.Session {
 		out.PaymentIntentID, out.PaymentIntent = pi.ID, string(pi.Status)
 		if pi.LastPaymentError != nil {
 			out.PaymentFailure = pi.LastPaymentError.Msg
+		}
+		if pi.LatestCharge != nil && pi.Status == stripe.PaymentIntentStatusSucceeded {
+			out.ReceiptURL = pi.LatestCharge.ReceiptURL
 		}
 	}
 	if s.Customer != nil {

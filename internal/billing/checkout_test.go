@@ -167,10 +167,11 @@ func TestPaymentsAreFetchedAsTheyStand(t *testing.T) {
 	h.pay(declined, "card_declined")
 	h.pay(debit, "bank_fails")
 
-	if got := h.fetch(paid); got.Status != "complete" || got.PaymentStatus != "paid" || got.PaymentIntent != "succeeded" || !strings.HasPrefix(got.PaymentIntentID, "pi_") {
+	if got := h.fetch(paid); got.Status != "complete" || got.PaymentStatus != "paid" || got.PaymentIntent != "succeeded" || !strings.HasPrefix(got.PaymentIntentID, "pi_") ||
+		!strings.Contains(got.ReceiptURL, "/receipts/ch_") {
 		t.Errorf("paid: %+v", got)
 	}
-	if got := h.fetch(declined); got.Status != "open" || got.PaymentStatus != "unpaid" || got.PaymentIntent != "requires_payment_method" || got.PaymentFailure == "" {
+	if got := h.fetch(declined); got.Status != "open" || got.ReceiptURL != "" || got.PaymentStatus != "unpaid" || got.PaymentIntent != "requires_payment_method" || got.PaymentFailure == "" {
 		t.Errorf("declined: %+v", got)
 	}
 	if got := h.fetch(debit); got.Status != "complete" || got.PaymentStatus != "unpaid" || got.PaymentIntent != "processing" || got.PaymentFailure != "" {

@@ -56,6 +56,7 @@ type Order struct {
 	CloseNote      string    // canceled by staff: why, for staff alone; "" otherwise
 	LicenseID      string    // issued
 	Quoted         QuoteStep // by quote and not paid: how far its quote is; "" otherwise
+	ReceiptURL     string    // Stripe's page of its payment at checkout; "" before, for invoices, and in lists
 	Refunds        []Charge  // its charges that Stripe gave money back of, without the single refunds; not in lists
 	Revision       int64     // grows with each change
 	Attempt        int       // checkout sessions made so far

@@ -41,7 +41,18 @@ func NewOrders(c OrdersConfig) (*Orders, error) {
 // Order finds an order of the organization.
 func (s *Orders) Order(ctx context.Context, organizationID, orderID string) (Order, error) {
 	r, err := s.c.Store.Record(ctx, organizationID, orderID)
+	r.Order.ReceiptURL = r.receiptURL()
 	return r.Order, err
+}
+
+// receiptURL is the page of the first payment that Stripe has a receipt for: the one the license stands on.
+func (r Record) receiptURL() string {
+	for _, s := range r.Sessions {
+		if f := s.Facts; f != nil && f.PaymentStatus == "paid" && f.ReceiptURL != "" {
+			return s.Facts.ReceiptURL
+		}
+	}
+	return ""
 }
 
 // Orders lists the organization's orders, newest first.

@@ -14,7 +14,7 @@ type Stripe interface {
 	// that it begins, and nothing else is. The price found at Stripe must have the snapshot's currency, amount and
 	// interval, or the error wraps ErrPriceChanged. Repeating a call with the same IdempotencyKey answers the same session.
 	CreateCheckout(ctx context.Context, r CheckoutRequest) (OpenSession, error)
-	// FetchSession reads a session afresh, with its line items and payment intent expanded. ErrNotFound if there is none.
+	// FetchSession reads a session afresh, with its line items, payment intent and charge expanded. ErrNotFound if there is none.
 	FetchSession(ctx context.Context, sessionID string) (Session, error)
 	// ExpireSession ends an open session. ErrSessionNotOpen if it is complete or expired already.
 	ExpireSession(ctx context.Context, sessionID string) error
@@ -64,6 +64,7 @@ type Session struct {
 	Metadata          map[string]string `json:"metadata"`
 	PaymentIntentID   string            `json:"payment_intent_id,omitempty"`
 	PaymentIntent     string            `json:"payment_intent,omitempty"`  // its status: "processing", "requires_payment_method", "succeeded", …; "" when there is none
+	ReceiptURL        string            `json:"receipt_url,omitempty"`     // Stripe's page of the payment; "" until it succeeded
 	PaymentFailure    string            `json:"payment_failure,omitempty"` // the last payment error's message for the customer; "" if none
 	StripeCustomer    string            `json:"stripe_customer,omitempty"` // "cus_…" or ""
 	SubscriptionID    string            `json:"subscription_id,omitempty"` // that it began; "" before, and in other modes

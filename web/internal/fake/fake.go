@@ -197,7 +197,7 @@ func (s *Services) fillOrders(ready string) {
 	order(OrderDraft, "credit-pack-25m", fulfillment.StateDraft, nil)
 	order(OrderReady, "pilot-30d", fulfillment.StateIssued, func(o *fulfillment.Order) {
 		o.SubmittedAt, o.PaidAt, o.IssuedAt = now.AddDate(0, 0, -3), now.AddDate(0, 0, -3), now.AddDate(0, 0, -3)
-		o.LicenseID = ready
+		o.LicenseID, o.ReceiptURL = ready, "https://pay.stripe.example/receipts/1"
 	})
 	for _, l := range s.LicenseList[1:] {
 		order(l.OrderID, l.Payload.SKU, fulfillment.StateIssued, func(o *fulfillment.Order) {
