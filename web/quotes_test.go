@@ -96,6 +96,9 @@ func TestAnInvoiceIsPaidAtStripesPage(t *testing.T) {
 	page.has("h1", "Your invoice is ready")
 	page.has("#state", "HALDEN-0001")
 	page.has("#state", "15,000.00")
+	if n := page.doc().Find(`a[href$="/invoice.pdf"]`).Length(); n != 1 {
+		t.Errorf("the page leads to the PDF %d times", n)
+	}
 	b.get(page.doc().Find("#state a.btn.pri").AttrOr("href", "")).goes(http.StatusSeeOther, "https://invoice.stripe.example/i/1")
 	b.get(page.doc().Find("#state a.btn.big:not(.pri)").AttrOr("href", "")).goes(http.StatusSeeOther, "https://invoice.stripe.example/i/1/pdf")
 	if r := b.get("/orders/" + fake.OrderAccepted + "/invoice"); r.status != http.StatusNotFound {

@@ -1192,7 +1192,7 @@ func receipt(p OrderPage) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if p.Invoice != nil && p.Invoice.Number != "" && p.Invoice.PDFURL != "" {
+		if p.Phase != PhaseInvoice && p.Invoice != nil && p.Invoice.Number != "" && p.Invoice.PDFURL != "" {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 101, "<div><dt>Invoice</dt><dd><a href=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
