@@ -149,13 +149,17 @@ func (s *stack) routerChild() (supervise.Child, error) {
 }
 
 // sidecarChild fetches the portal's revocation bundle to where the router
-// reads it, as the router's user. A portal that is not up yet is asked again.
+// reads it, as the router's user. It is ready once a bundle is there.
 func (s *stack) sidecarChild() supervise.Child {
 	return supervise.Child{
 		Name: "revocations", Path: s.programs["licensectl"], As: s.place.App, Env: baseEnv(),
 		Args: []string{
-			"revocations", "-keys", s.vendor.KeyRing, "-watch", "2s",
+			"revocations", "-keys", s.vendor.KeyRing, "-watch", "1s",
 			s.o.portalURL() + "/revocations.json", "-to", s.revocationsPath(),
+		},
+		Ready: func(context.Context) error {
+			_, err := os.Stat(s.revocationsPath())
+			return err
 		},
 	}
 }

@@ -289,13 +289,19 @@ func (s *stack) startPortal(ctx context.Context) error {
 	web.Ready = supervise.HTTP(s.o.portalURL() + "/healthz")
 	worker := s.portalChild("worker", "worker")
 	worker.ReadyOutput = "worker works"
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.sup.Run(ctx, s.portalChild("catalog", "catalog", "push")) })
-	group.Go(func() error { return s.sup.Start(ctx, web) })
-	group.Go(func() error { return s.sup.Start(ctx, worker) })
-	group.Go(func() error { return s.sup.Start(ctx, router) })
-	group.Go(func() error { return s.sup.Start(ctx, s.sidecarChild()) })
-	return group.Wait()
+	group, together := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.sup.Run(together, s.portalChild("catalog", "catalog", "push")) })
+	group.Go(func() error { return s.sup.Start(together, web) })
+	group.Go(func() error { return s.sup.Start(together, worker) })
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	// The router reads the bundle at its start: what it first answers is then
+	// what the portal's pages say that it answers.
+	if err := s.sup.Start(ctx, s.sidecarChild()); err != nil {
+		return err
+	}
+	return s.sup.Start(ctx, router)
 }
 
 // stop ends everything that was started, the last first. It may be called
