@@ -195,6 +195,8 @@ func TestCheckoutKeepsAnswers(t *testing.T) {
 		t.Error("the answers are gone")
 	}
 	b.post("/checkout/pilot-30d", url.Values{"deployment": {"dep_routereu"}, "environment": {"staging"}, "fingerprint": {"refused"}, "form_key": {"k1"}}).has(".errors", "That fingerprint is not plain text")
+	b.post("/checkout/eval-72h", url.Values{"deployment": {"dep_routereu"}, "environment": {"staging"}, "fingerprint": {"box-1"}, "form_key": {"k1"}}).
+		has(".errors", "Enter no fingerprint: this license will not be bound to an instance")
 
 	answers := url.Values{"deployment": {"dep_routereu"}, "environment": {"staging"}, "fingerprint": {"box-1"}, "form_key": {"k1"}}
 	b.post("/checkout/pilot-30d", answers).goes(303, "/checkout/review?order=ord_newk1")

@@ -76,7 +76,25 @@ func (w *world) settle(wanted map[string]fulfillment.State) {
 			w.t.Fatal(err)
 		}
 	}
+	w.eventually("rid of webhooks to deliver", func() bool { return w.webhooksPending() == 0 })
+	w.eventually("done with every event", func() bool { return w.count("SELECT count(*) FROM events WHERE order_id IS NULL") == 0 })
 	w.idle()
+}
+
+// webhooksPending counts what the stand-in has yet to deliver: orders may stand where they must before that.
+func (w *world) webhooksPending() int {
+	w.t.Helper()
+	var seen struct {
+		Events []struct {
+			Pending int `json:"pending_webhooks"`
+		} `json:"events"`
+	}
+	w.sim("/_sim/events", nil, &seen)
+	pending := 0
+	for _, e := range seen.Events {
+		pending += e.Pending
+	}
+	return pending
 }
 
 func (w *world) states() map[string]fulfillment.State {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 )
 
@@ -148,36 +149,49 @@ func (s *Reconciler) Events(ctx context.Context, dry bool, tell Tell) (open int,
 		since = from
 	}
 	next := now.Add(-eventPatience)
+	var missing []EventRef
 	err = s.c.Stripe.EachEvent(ctx, since, func(page []EventRef) error {
-		missing, err := s.missing(ctx, modeName(bundle.Stripe.Livemode), page, now.Add(-eventPatience))
-		if err != nil {
-			return err
-		}
-		for _, e := range missing {
-			open++
-			if e.Created.Before(next) {
-				next = e.Created
-			}
-			tell.tell(Finding{Pass: PassEvents, ObjectID: e.ID, Detail: e.Type + " of " + e.ObjectID + " is not stored; ask Stripe to deliver it again"})
-			if dry || open > eventsAtMost {
-				continue
-			}
-			if err := s.c.Stripe.RetryEvent(ctx, e.ID); err != nil {
-				return err
-			}
-		}
-		return nil
+		absent, err := s.missing(ctx, modeName(bundle.Stripe.Livemode), page, now.Add(-eventPatience))
+		missing = append(missing, absent...)
+		return err
 	})
 	if err != nil {
-		return open, fmt.Errorf("reconcile: events: %w", err)
+		return len(missing), fmt.Errorf("reconcile: events: %w", err)
 	}
+	for _, e := range missing {
+		if e.Created.Before(next) {
+			next = e.Created
+		}
+		tell.tell(Finding{Pass: PassEvents, ObjectID: e.ID, Detail: e.Type + " of " + e.ObjectID + " is not stored; ask Stripe to deliver it again"})
+	}
+	open = len(missing)
 	if dry {
 		return open, nil
 	}
 	if open > 0 {
 		s.c.Log.ErrorContext(ctx, "reconcile: events missing", "events", open)
 	}
+	if err := s.askFor(ctx, missing); err != nil {
+		return open, fmt.Errorf("reconcile: events: %w", err)
+	}
 	return open, s.c.Store.SetPass(ctx, PassEvents, PassState{Since: next, SucceededAt: now, Open: open})
+}
+
+// askFor asks Stripe to deliver events again. Where they are too many it picks at random, so that those which never arrive
+// keep no other from its turn; one that Stripe refuses to deliver stays open.
+func (s *Reconciler) askFor(ctx context.Context, missing []EventRef) error {
+	rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] })
+	for _, e := range missing[:min(len(missing), eventsAtMost)] {
+		err := s.c.Stripe.RetryEvent(ctx, e.ID)
+		if err == nil {
+			continue
+		}
+		if errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
+			return err
+		}
+		s.c.Log.WarnContext(ctx, "reconcile: event not delivered again", "event", e.ID, "type", e.Type, "error", err)
+	}
+	return nil
 }
 
 // missing picks the events of a page that are handled, older than the time and not stored.

@@ -1,6 +1,8 @@
 package fulfillment_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,9 +17,14 @@ import (
 // reconcilerAt makes a reconciler that lives so much later; what it logs is in w.logged.
 func (w *world) reconcilerAt(later time.Duration) *fulfillment.Reconciler {
 	w.t.Helper()
+	return w.reconcilerWith(w.stripe, later)
+}
+
+func (w *world) reconcilerWith(stripe fulfillment.ReconcilerStripe, later time.Duration) *fulfillment.Reconciler {
+	w.t.Helper()
 	now := func() time.Time { return time.Now().Add(later) }
 	r, err := fulfillment.NewReconciler(fulfillment.ReconcilerConfig{
-		Store: w.store, Events: w.store, Gauges: w.store, Stripe: w.stripe, Revoker: w.revokerWith(w.signer, now),
+		Store: w.store, Events: w.store, Gauges: w.store, Stripe: stripe, Revoker: w.revokerWith(w.signer, now),
 		Catalog: fulfillment.NewCatalog(w.signer, time.Now), WebhookURL: "http://localhost/webhooks/stripe", Now: now,
 		Log: slog.New(slog.NewTextHandler(&w.logged, nil)),
 	})
@@ -102,6 +109,60 @@ func TestMoreLostEventsThanAPassAsksForAreAllFound(t *testing.T) {
 	pass(6*time.Hour, 0)
 	if n := w.count("SELECT count(*) FROM events WHERE type = 'customer.updated' AND outcome <> ''"); n != old+asked {
 		t.Errorf("%d events are looked at", n)
+	}
+}
+
+// undelivering is a Stripe that keeps events and delivers none of them again.
+type undelivering struct {
+	fulfillment.ReconcilerStripe
+	events []fulfillment.EventRef
+	asked  map[string]int
+	answer error
+}
+
+func (u *undelivering) EachEvent(_ context.Context, _ time.Time, visit func([]fulfillment.EventRef) error) error {
+	return visit(u.events)
+}
+
+func (u *undelivering) RetryEvent(_ context.Context, id string) error {
+	u.asked[id]++
+	return u.answer
+}
+
+func TestEventsThatStripeCannotDeliverKeepNoOtherFromItsTurn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stripe := &undelivering{ReconcilerStripe: w.stripe, asked: map[string]int{}, answer: errors.New("no endpoint takes it")}
+	const events, asked = 600, 500
+	for n := range events {
+		stripe.events = append(stripe.events, fulfillment.EventRef{
+			ID: fmt.Sprint("evt_", n), Type: "invoice.paid", ObjectID: "in_1", Created: time.Now().Add(-time.Hour),
+		})
+	}
+	r := w.reconcilerWith(stripe, 0)
+	for pass := range 15 { // that one is never picked happens once in 10⁹ runs
+		n, err := r.Events(t.Context(), false, nil)
+		w.must(err)
+		if n != events {
+			t.Fatalf("pass %d found %d missing", pass, n)
+		}
+		if pass == 0 && len(stripe.asked) != asked {
+			t.Fatalf("%d events asked for at once", len(stripe.asked))
+		}
+	}
+	if len(stripe.asked) != events {
+		t.Errorf("only %d of %d were ever asked for", len(stripe.asked), events)
+	}
+	if p, err := w.store.Pass(t.Context(), fulfillment.PassEvents); err != nil || p.Open != events {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if log := w.logged.String(); !strings.Contains(log, "event not delivered again") || !strings.Contains(log, "evt_1 ") {
+		t.Error("what is not delivered is not logged")
+	}
+
+	stripe.answer, stripe.asked = fulfillment.ErrUnavailable, map[string]int{}
+	if _, err := r.Events(t.Context(), false, nil); !errors.Is(err, fulfillment.ErrUnavailable) || len(stripe.asked) != 1 {
+		t.Errorf("a Stripe that does not answer was asked %d times: %v", len(stripe.asked), err)
 	}
 }
 

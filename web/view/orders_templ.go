@@ -1327,7 +1327,7 @@ func phaseText(p OrderPage) string {
 		return "Stripe tells us of your payment of " + amount + ", usually within a few seconds. If you left Stripe's page without paying, go on or cancel below."
 	case PhaseOwed:
 		if p.Subscribed != nil && p.Subscribed.Renewing() == fulfillment.RenewingPastDue {
-			return subscriptionWords(p.Subscribed, p.Now)
+			return "The payment of " + amount + " issues the next license. What to do about it is below, under Subscription."
 		}
 		return "Stripe charges " + amount + " for the next " + string(o.Snapshot.Template.Price.Interval) + " within an hour or two. The payment issues the next license, and we e-mail you."
 	case PhaseBank:

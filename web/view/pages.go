@@ -277,6 +277,8 @@ func (p ConfigurePage) Check() Errors {
 	}
 	most := p.MostFingerprints()
 	switch {
+	case most == 0 && len(p.Fingerprints) > 0:
+		e = append(e, FieldError{"fingerprint", "Enter no fingerprint: this license will not be bound to an instance"})
 	case len(p.Fingerprints) > most:
 		e = append(e, FieldError{"fingerprint", "Enter at most " + Count(int64(most), "fingerprint")})
 	case p.HashedFingerprints > 0 && len(p.Fingerprints) != p.HashedFingerprints:
