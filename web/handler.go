@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/a-h/templ"
@@ -46,8 +47,10 @@ const minCompressed = 1400
 
 // render writes a whole page or nothing: it is rendered to a buffer before the status is written.
 func (s *server) render(w http.ResponseWriter, r *http.Request, status int, c templ.Component) error {
-	var page bytes.Buffer
-	if err := c.Render(r.Context(), &page); err != nil {
+	m := memories.Get().(*memory)
+	defer memories.Put(m)
+	m.page.Reset()
+	if err := c.Render(r.Context(), &m.page); err != nil {
 		return err
 	}
 	h := w.Header()
@@ -56,9 +59,9 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, status int, c te
 		h.Set("Cache-Control", "private, no-store")
 	}
 	h.Add("Vary", "Accept-Encoding")
-	body := page.Bytes()
+	body := m.page.Bytes()
 	if len(body) >= minCompressed && acceptsGzip(r) {
-		body = compress(body, gzip.DefaultCompression)
+		body = m.compress()
 		h.Set("Content-Encoding", "gzip")
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -79,13 +82,24 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-// compress gzips data in memory, which cannot fail at the levels that package gzip names.
-func compress(data []byte, level int) []byte {
-	var out bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&out, level)
-	_, _ = z.Write(data)
-	_ = z.Close()
-	return out.Bytes()
+// memory is what a page is rendered in. It is used again, since a compressor alone takes most of a megabyte.
+type memory struct {
+	page, compressed bytes.Buffer
+	gzip             *gzip.Writer
+}
+
+var memories = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // a level that exists
+	return &memory{gzip: z}
+}}
+
+// compress gzips the page; into memory that cannot fail.
+func (m *memory) compress() []byte {
+	m.compressed.Reset()
+	m.gzip.Reset(&m.compressed)
+	_, _ = m.gzip.Write(m.page.Bytes())
+	_ = m.gzip.Close()
+	return m.compressed.Bytes()
 }
 
 // see answers a form with the page that shows its outcome.

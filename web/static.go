@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
 	"embed"
@@ -90,8 +91,12 @@ func (s *static) add(name string, data []byte) error {
 	hashed := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
 	f := staticFile{contentType: kind, plain: data}
 	if ext != ".woff2" {
-		if z := compress(data, gzip.BestCompression); len(z) < len(data) {
-			f.gzip = z
+		var small bytes.Buffer
+		z, _ := gzip.NewWriterLevel(&small, gzip.BestCompression) // neither fails: the level exists, and it is memory
+		_, _ = z.Write(data)
+		_ = z.Close()
+		if small.Len() < len(data) {
+			f.gzip = small.Bytes()
 		}
 	}
 	s.names[name], s.files[hashed] = hashed, f

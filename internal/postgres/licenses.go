@@ -13,8 +13,9 @@ import (
 )
 
 // selectLicense reads a license with where it stands in its lineage: the newest of those that build on it, directly or not,
-// or that its subscription went on with, and whether its deployment has a newer one at all. A revoked license comes after all others of its deployment, and what it
-// was built on goes on as if it had never been. With it goes what the newest revocation bundle says.
+// or that its subscription went on with, and whether its deployment has a newer one at all. A revoked license comes after all
+// others of its deployment, and what it was built on goes on as if it had never been. With it goes what the newest revocation
+// bundle says. Few licenses have a later one, and to look for it costs as much as the rest: hence the condition before it.
 const selectLicense = `
 SELECT i.license_id, coalesce(i.order_id, ''), i.organization_id, i.deployment_id, d.name, i.kind, coalesce(i.base_license_id, ''), i.template_name, i.template_ref,
        i.envelope, i.sha256, i.stored_at, m.installed_at, m.first_downloaded_at, coalesce(s.license_id, ''), s.issued_at,
@@ -26,16 +27,19 @@ FROM issuances i
 LEFT JOIN license_revocations v ON v.license_id = i.license_id
 JOIN deployments d ON d.id = i.deployment_id
 LEFT JOIN license_marks m ON m.license_id = i.license_id
+LEFT JOIN orders o ON o.id = i.order_id
+LEFT JOIN subscriptions u ON u.order_id = i.order_id
 LEFT JOIN LATERAL (
     WITH RECURSIVE later AS (
         SELECT license_id, issued_at, stored_at FROM issuances WHERE base_license_id = i.license_id
         UNION
         SELECT n.license_id, n.issued_at, n.stored_at FROM orders c JOIN issuances n ON n.order_id = c.id AND n.expires_at > i.expires_at
-        WHERE c.subscription_id = coalesce((SELECT id FROM subscriptions WHERE order_id = i.order_id), (SELECT subscription_id FROM orders WHERE id = i.order_id))
+        WHERE c.subscription_id = coalesce(u.id, o.subscription_id)
         UNION
         SELECT n.license_id, n.issued_at, n.stored_at FROM issuances n JOIN later ON n.base_license_id = later.license_id)
-    SELECT license_id, issued_at FROM later WHERE NOT EXISTS
-        (SELECT 1 FROM license_revocations r WHERE r.license_id = later.license_id AND r.status = 'revoked')
+    SELECT license_id, issued_at FROM later
+    WHERE (coalesce(u.id, o.subscription_id) IS NOT NULL OR EXISTS (SELECT 1 FROM issuances n WHERE n.base_license_id = i.license_id))
+        AND NOT EXISTS (SELECT 1 FROM license_revocations r WHERE r.license_id = later.license_id AND r.status = 'revoked')
     ORDER BY stored_at DESC, license_id DESC LIMIT 1) s ON true `
 
 func scanLicense(row pgx.Row) (fulfillment.License, error) {
@@ -125,28 +129,22 @@ func (s *Fulfillment) Deployments(ctx context.Context, organizationID string) ([
 
 // NoteDownload counts a download by a member.
 func (s *Fulfillment) NoteDownload(ctx context.Context, organizationID, licenseID, userID string, at time.Time) error {
-	return s.inTx(ctx, func(tx pgx.Tx) error {
-		if err := markDownloaded(ctx, tx, organizationID, licenseID, at); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, "INSERT INTO downloads (license_id, at, user_id) VALUES ($1, $2, $3)", licenseID, at, userID)
-		return err
-	})
+	return noteDownload(ctx, s, organizationID, licenseID, userID, "", at)
 }
 
-// markDownloaded counts a download and tells the order's page of the first one.
-func markDownloaded(ctx context.Context, tx pgx.Tx, organizationID, licenseID string, at time.Time) error {
-	var orderID string
-	var first bool
-	err := tx.QueryRow(ctx, `WITH mine AS (SELECT license_id, order_id FROM issuances WHERE license_id = $1 AND organization_id = $2),
+// noteDownload counts a download by a user or a link, and tells the order's page of the first one.
+func noteDownload(ctx context.Context, q querier, organizationID, licenseID, userID, linkID string, at time.Time) error {
+	tag, err := q.Exec(ctx, `WITH mine AS (SELECT license_id, order_id FROM issuances WHERE license_id = $1 AND organization_id = $2),
+		noted AS (INSERT INTO downloads (license_id, at, user_id, link_id) SELECT license_id, $3, $4, $5 FROM mine),
 		marked AS (INSERT INTO license_marks AS m (license_id, first_downloaded_at, downloads) SELECT license_id, $3, 1 FROM mine
 			ON CONFLICT (license_id) DO UPDATE SET first_downloaded_at = coalesce(m.first_downloaded_at, $3), downloads = m.downloads + 1
 			RETURNING downloads)
-		SELECT coalesce(mine.order_id, ''), marked.downloads = 1 FROM mine, marked`, licenseID, organizationID, at).Scan(&orderID, &first)
-	if err != nil || !first || orderID == "" {
-		return notFound(err)
+		SELECT CASE WHEN marked.downloads = 1 AND mine.order_id IS NOT NULL THEN pg_notify($6, mine.order_id) END FROM mine, marked`,
+		licenseID, organizationID, at, optionalText(userID), optionalText(linkID), orderChanged)
+	if err == nil && tag.RowsAffected() == 0 {
+		return fulfillment.ErrNotFound
 	}
-	return announce(ctx, tx, orderID)
+	return err
 }
 
 // NoteInstalled marks a license installed at a time; the zero time takes the mark away.

@@ -73,10 +73,6 @@ func (s *Fulfillment) UseLink(ctx context.Context, linkID string, at time.Time) 
 		if err != nil {
 			return notFound(err)
 		}
-		if err := markDownloaded(ctx, tx, organizationID, licenseID, at); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, "INSERT INTO downloads (license_id, at, link_id) VALUES ($1, $2, $3)", licenseID, at, linkID)
-		return err
+		return noteDownload(ctx, tx, organizationID, licenseID, "", linkID, at)
 	})
 }
