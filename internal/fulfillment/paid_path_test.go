@@ -37,8 +37,21 @@ func TestAPaidOrderBecomesALicenseOfWhichEveryCopyIsTheSame(t *testing.T) {
 	if len(page.Entries) != 1 || page.Entries[0].Envelope != string(l.Envelope) {
 		t.Error("the signer's log has other bytes")
 	}
+	w.idle()
+	for drained := false; !drained; {
+		select {
+		case <-changed:
+		case <-time.After(300 * time.Millisecond):
+			drained = true
+		}
+	}
 	downloaded, err := c.library.Download(t.Context(), c.organization, l.ID, c.user)
 	w.must(err)
+	select {
+	case <-changed:
+	case <-time.After(5 * time.Second):
+		t.Error("the order's page was not told of the first download")
+	}
 	link, token, err := c.library.CreateLink(t.Context(), c.organization, l.ID, c.user)
 	w.must(err)
 	again, err := c.library.DownloadByLink(t.Context(), token)
@@ -48,6 +61,10 @@ func TestAPaidOrderBecomesALicenseOfWhichEveryCopyIsTheSame(t *testing.T) {
 	}
 	if c.order(o).DownloadedAt.IsZero() || link.Downloads != 0 {
 		t.Error("the download is not noted")
+	}
+	if n := w.count(`SELECT count(*) FROM downloads d JOIN license_marks m ON m.license_id = d.license_id AND m.downloads = 2
+			WHERE d.license_id = $1 AND (d.user_id = $2 OR d.link_id = $3)`, l.ID, c.user, link.ID); n != 2 {
+		t.Errorf("%d of two downloads are noted with who had them", n)
 	}
 	w.idle()
 	if mails := w.mailed(); len(mails) != 1 || mails[0].To != buyer || mails[0].LicenseID != l.ID || mails[0].OrderID != o.ID {
