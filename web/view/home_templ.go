@@ -304,7 +304,7 @@ func overview(p HomePage) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if len(p.Lines) > 0 {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 22, "<section aria-labelledby=\"deployments\"><div class=\"sec-h below-0\"><h2 id=\"deployments\">Deployments</h2><a class=\"s\" href=\"/licenses\">All licenses</a></div><div class=\"card\"><table class=\"tstack lics\" role=\"table\"><caption class=\"vh\">The newest license of each deployment</caption> <thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" scope=\"col\">Deployment</th><th role=\"columnheader\" scope=\"col\">License</th><th role=\"columnheader\" scope=\"col\">Validity</th><th role=\"columnheader\" scope=\"col\">Next date</th><th role=\"columnheader\" scope=\"col\" class=\"num\">Tokens</th></tr></thead> <tbody role=\"rowgroup\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 22, "<section aria-labelledby=\"deployments\"><div class=\"sec-h below-0\"><h2 id=\"deployments\">Deployments</h2><a class=\"s\" href=\"/licenses\">All licenses</a></div><div class=\"card\"><table class=\"tstack lics\" role=\"table\"><caption class=\"vh\">The newest license of each deployment</caption> <thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" scope=\"col\">Deployment</th><th role=\"columnheader\" scope=\"col\">License</th><th role=\"columnheader\" scope=\"col\" class=\"vcell\">Validity</th><th role=\"columnheader\" scope=\"col\">Next date</th><th role=\"columnheader\" scope=\"col\" class=\"num\">Tokens</th></tr></thead> <tbody role=\"rowgroup\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
