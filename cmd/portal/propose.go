@@ -71,7 +71,7 @@ func (p *proposing) common(flags *flag.FlagSet) {
 	r := &p.request
 	flags.StringVar(&r.Proposer, "by", "", "the proposer's `name` in the trust bundle; -key tells it too")
 	flags.StringVar((*string)(&r.Reason), "reason", "", "one of: "+reasonWords(r.Action))
-	flags.StringVar(&r.Explanation, "why", "", "`text` of 20 to 500 characters")
+	flags.StringVar(&r.Explanation, "why", "", "the explanation, a `text` of 20 to 500 characters")
 	flags.StringVar(&r.Ticket, "ticket", "", "`reference`")
 	flags.StringVar(&p.keyFile, "key", "", "`file` of a software approver, of a demo")
 }
