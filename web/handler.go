@@ -61,7 +61,8 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, status int, c te
 	h.Add("Vary", "Accept-Encoding")
 	body := m.page.Bytes()
 	if len(body) >= minCompressed && acceptsGzip(r) {
-		body = m.compress()
+		m.compressed.Reset()
+		body = gzipped(m.gzip, &m.compressed, body)
 		h.Set("Content-Encoding", "gzip")
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -93,13 +94,12 @@ var memories = sync.Pool{New: func() any {
 	return &memory{gzip: z}
 }}
 
-// compress gzips the page; into memory that cannot fail.
-func (m *memory) compress() []byte {
-	m.compressed.Reset()
-	m.gzip.Reset(&m.compressed)
-	_, _ = m.gzip.Write(m.page.Bytes())
-	_ = m.gzip.Close()
-	return m.compressed.Bytes()
+// gzipped compresses data into an empty buffer; memory cannot fail.
+func gzipped(z *gzip.Writer, to *bytes.Buffer, data []byte) []byte {
+	z.Reset(to)
+	_, _ = z.Write(data)
+	_ = z.Close()
+	return to.Bytes()
 }
 
 // see answers a form with the page that shows its outcome.

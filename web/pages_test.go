@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -528,4 +529,29 @@ func TestFirstVisitIsLight(t *testing.T) {
 			t.Errorf("%s: %d bytes at the first visit, %d afterwards", page, total, again)
 		}
 	}
+}
+
+// The memory that pages are rendered in is used again: what one organization was shown must reach no other.
+func TestPagesAskedForAtOnceShowEachTheirOwn(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	var wait sync.WaitGroup
+	for user, names := range map[string][2]string{
+		fake.OwnerID: {"Halden Robotics", "Lumen Health AB"}, fake.StrangerID: {"Lumen Health AB", "Halden Robotics"},
+	} {
+		b := s.as(user)
+		for range 4 {
+			wait.Go(func() {
+				for range 25 {
+					for _, path := range []string{"/", "/licenses", "/no-such-page"} {
+						r := b.get(path)
+						if !strings.Contains(r.body, names[0]) || strings.Contains(r.body, names[1]) || !strings.HasSuffix(strings.TrimSpace(r.body), "</html>") {
+							t.Errorf("%s of %s is not theirs, or not whole", path, names[0])
+						}
+					}
+				}
+			})
+		}
+	}
+	wait.Wait()
 }

@@ -91,12 +91,9 @@ func (s *static) add(name string, data []byte) error {
 	hashed := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
 	f := staticFile{contentType: kind, plain: data}
 	if ext != ".woff2" {
-		var small bytes.Buffer
-		z, _ := gzip.NewWriterLevel(&small, gzip.BestCompression) // neither fails: the level exists, and it is memory
-		_, _ = z.Write(data)
-		_ = z.Close()
-		if small.Len() < len(data) {
-			f.gzip = small.Bytes()
+		z, _ := gzip.NewWriterLevel(nil, gzip.BestCompression) // a level that exists
+		if small := gzipped(z, new(bytes.Buffer), data); len(small) < len(data) {
+			f.gzip = small
 		}
 	}
 	s.names[name], s.files[hashed] = hashed, f

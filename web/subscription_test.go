@@ -66,6 +66,11 @@ func TestAFailedPaymentSaysWhatHappenedWhatToDoAndWhenTheLicenseLapses(t *testin
 	if n := order.doc().Find(".btn.pri").Length(); n != 1 {
 		t.Errorf("%d primary buttons", n)
 	}
+	for _, path := range []string{"/orders/" + fake.OrderOwed, "/orders/" + fake.OrderLapsing, "/licenses/" + s.services.SubscriptionList[1].Cycles[1].LicenseID} {
+		if n := strings.Count(b.get(path).body, "Pay invoice HALDEN-0002"); n != 1 {
+			t.Errorf("%s leads to the payment %d times", path, n)
+		}
+	}
 	b.get("/").has("main", "The next payment is not in yet: Hosted instance, monthly")
 	license := b.get("/licenses/" + s.services.SubscriptionList[1].Cycles[1].LicenseID)
 	license.has("main", "Payment failed")

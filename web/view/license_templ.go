@@ -181,7 +181,7 @@ func LicenseDetail(p LicensePage) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = subscriptionBox(p.Chrome, p.Subscribed, p.billingOrder()).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = subscriptionBox(p.Chrome, p.Subscribed, p.billingOrder(), nil).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
