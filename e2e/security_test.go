@@ -253,13 +253,17 @@ func TestNoSecretIsAnywhereButWhereItBelongs(t *testing.T) {
 			}
 		}
 	}
-	for name, private := range map[string]string{"e-mail address": c.email, "code": code, "organization": "Org of canaries", "fingerprint": fingerprint} {
+	for name, private := range map[string]string{"e-mail address": c.email, "organization": "Org of canaries", "fingerprint": fingerprint} {
 		if at := strings.Index(logs, private); at >= 0 {
 			t.Errorf("the %s is in the logs: %s", name, logs[max(0, at-200):min(len(logs), at+100)])
 		}
 	}
-	if regexp.MustCompile(`\b` + code + `\b`).MatchString(regexp.MustCompile(`\\\\x[0-9a-f]+`).ReplaceAllString(dump, "")) {
-		t.Error("the sign-in code is in the dump")
+	// Six digits are also in the fractions of times, of which there are thousands, and in bytes.
+	chance := regexp.MustCompile(`\\\\x[0-9a-f]+|\.\d+`)
+	for where, text := range map[string]string{"logs": logs, "dump": dump} {
+		if regexp.MustCompile(`\b` + code + `\b`).MatchString(chance.ReplaceAllString(text, "")) {
+			t.Errorf("the sign-in code is in the %s", where)
+		}
 	}
 }
 
