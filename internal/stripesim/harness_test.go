@@ -261,7 +261,7 @@ func (r *receiver) all(types ...string) []received {
 // wait returns as soon as n requests of the types have come.
 func (r *receiver) wait(n int, types ...string) []received {
 	r.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for time.Now().Before(deadline) {
 		if got := r.all(types...); len(got) >= n {
 			return got

@@ -109,7 +109,7 @@ func TestFailedWebhooksAreSentAgainWithBackoff(t *testing.T) {
 
 func TestDeliveryIsGivenUpAfterThreeDays(t *testing.T) {
 	t.Parallel()
-	h := start(t, nil)
+	h := startOn(t, time.November, 24) // where time passes only when it is told to
 	h.sink.answer(func(int) int { return http.StatusInternalServerError })
 	_, err := h.sdk.Products.New(&stripe.ProductParams{Name: stripe.String("Pack")})
 	h.must(err)
@@ -128,7 +128,7 @@ func TestDeliveryIsGivenUpAfterThreeDays(t *testing.T) {
 
 func TestDuplicatesComeAtOnce(t *testing.T) {
 	t.Parallel()
-	h := start(t, nil)
+	h := startOn(t, time.November, 24) // where what is due later never comes
 	s := h.session(25000)
 	h.control("POST", "/_sim/delivery", map[string]any{"duplicates": 5})
 	h.pay(s.ID, "card_ok")
@@ -137,9 +137,6 @@ func TestDuplicatesComeAtOnce(t *testing.T) {
 		if g.event.ID != got[0].event.ID {
 			t.Error("the copies are different events")
 		}
-	}
-	if spread := got[4].at.Sub(got[0].at); spread > 900*time.Millisecond {
-		t.Errorf("the copies came within %v", spread)
 	}
 	h.control("POST", "/_sim/delivery", map[string]any{})
 	h.control("POST", "/_sim/events/"+got[0].event.ID+"/deliver", map[string]any{"copies": 3})
