@@ -26,7 +26,7 @@ func TestACheckoutIsForExactlyWhatWasOrdered(t *testing.T) {
 	if got.Mode != "payment" || got.Status != "open" || got.PaymentStatus != "unpaid" || got.Livemode || got.Currency != "USD" ||
 		got.AmountSubtotal != 250_00 || got.AmountTotal != 250_00 || got.AmountDiscount != 0 ||
 		got.LookupKey != "credit-pack-5m.v1" || got.Quantity != 1 || got.ClientReferenceID != "ord_1" ||
-		!got.ExpiresAt.Equal(r.ExpiresAt) || time.Since(got.CreatedAt) > time.Minute {
+		!got.ExpiresAt.Equal(r.ExpiresAt) || time.Since(got.CreatedAt) > 10*time.Minute {
 		t.Errorf("fetched %+v", got)
 	}
 	if !maps.Equal(got.Metadata, r.Snapshot.Intent.Metadata()) {
@@ -230,14 +230,14 @@ func TestPaidEventsAreListedAndDeliveredAgain(t *testing.T) {
 	other := h.open(r).ID
 	h.pay(mine, "bank_ok")
 	h.pay(other, "card_ok")
-	h.control("/_sim/clock", map[string]any{"advance_seconds": 5})
+	h.control("/_sim/clock", map[string]any{"advance_seconds": 600})
 	h.control("/_sim/sessions/"+mine+"/settle", map[string]any{"succeed": true})
 
 	ids, err := h.client.PaidEventIDs(t.Context(), mine, start)
 	if err != nil || len(ids) != 2 {
 		t.Fatalf("%v, %v; want completed and succeeded", ids, err)
 	}
-	late, err := h.client.PaidEventIDs(t.Context(), mine, time.Now().Add(3*time.Second))
+	late, err := h.client.PaidEventIDs(t.Context(), mine, time.Now().Add(5*time.Minute))
 	if err != nil || len(late) != 1 || late[0] != ids[1] {
 		t.Errorf("since later: %v, %v; want %s", late, err, ids[1])
 	}
@@ -256,9 +256,9 @@ func TestPaidEventsAreListedAndDeliveredAgain(t *testing.T) {
 
 func waitFor(t *testing.T, what func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !what(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !what(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("waited for 10 s")
+			t.Fatal("waited for two minutes")
 		}
 	}
 }

@@ -76,7 +76,7 @@ func newHarness(t *testing.T) *harness {
 
 func newClient(t *testing.T, url string) *billing.Client {
 	t.Helper()
-	c, err := billing.New(billing.Config{Key: testKey, URL: url, Timeout: 5 * time.Second})
+	c, err := billing.New(billing.Config{Key: testKey, URL: url, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

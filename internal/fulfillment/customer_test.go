@@ -84,7 +84,7 @@ func (c customer) becomes(o fulfillment.Order, state fulfillment.State) fulfillm
 
 func (c customer) until(o fulfillment.Order, is func(fulfillment.Order) bool, what string) fulfillment.Order {
 	c.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		if o = c.order(o); is(o) {
 			return o
 		}

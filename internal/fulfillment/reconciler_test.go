@@ -61,7 +61,7 @@ func TestEventsThatWereLostAreAskedForAndTheCursorWaitsForThem(t *testing.T) {
 	w.must(err)
 	pass, err := w.store.Pass(t.Context(), fulfillment.PassEvents)
 	w.must(err)
-	if n != 1 || pass.Open != 1 || time.Since(pass.Since) > time.Minute || !strings.Contains(w.logged.String(), "reconcile: events missing") {
+	if n != 1 || pass.Open != 1 || time.Since(pass.Since) > 10*time.Minute || !strings.Contains(w.logged.String(), "reconcile: events missing") {
 		t.Fatalf("%d, %+v, logged %s", n, pass, &w.logged)
 	}
 	c.becomes(o, fulfillment.StateIssued)
@@ -81,7 +81,6 @@ func TestMoreLostEventsThanAPassAsksForAreAllFound(t *testing.T) {
 	w.work()
 	s := w.customer().known()
 	w.idle()
-	before := w.count("SELECT count(*) FROM events")
 	w.sim("/_sim/delivery", fields{"drop": 1}, nil)
 	const old, asked = 10, 500
 	for n := range old + asked {
@@ -100,7 +99,7 @@ func TestMoreLostEventsThanAPassAsksForAreAllFound(t *testing.T) {
 	}
 	arrived := func(n int) {
 		t.Helper()
-		w.eventually(fmt.Sprint(n, " arrived"), func() bool { return w.count("SELECT count(*) FROM events") == before+n })
+		w.eventually(fmt.Sprint(n, " arrived"), func() bool { return w.count("SELECT count(*) FROM events WHERE type = 'customer.updated'") == n })
 	}
 	pass(4*time.Hour, old+asked)
 	arrived(asked)

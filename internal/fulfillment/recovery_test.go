@@ -22,7 +22,7 @@ func TestASignerThatIsDownDelaysAndLosesNothing(t *testing.T) {
 	}
 	w.signerUp()
 	c.payBy(session, "card_ok")
-	for end := time.Now().Add(10 * time.Second); w.count("SELECT count(*) FROM events") == 0 && time.Now().Before(end); {
+	for end := time.Now().Add(patience); w.count("SELECT count(*) FROM events") == 0 && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	w.signerDown() // between payment and issue

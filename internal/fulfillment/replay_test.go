@@ -84,21 +84,25 @@ func (w *world) logFiles() map[string]string {
 	return files
 }
 
-// counted is what the signer's caps have counted.
-func counted(w *world, l *signerlog.Log, organization string) [3]uint64 {
+// counted is what the signer's caps have counted since a day: paid, free, and free of the organization.
+func counted(w *world, l *signerlog.Log, organization string, since time.Time) [3]uint64 {
 	w.t.Helper()
-	day := time.Now().UTC().Format(time.DateOnly)
-	var counts [3]uint64
-	for n, name := range []string{"paid/" + day, "free/" + day, "free-customer/" + organization} {
-		var err error
-		counts[n], err = l.Count(name)
+	count := func(name string) uint64 {
+		n, err := l.Count(name)
 		w.must(err)
+		return n
+	}
+	counts := [3]uint64{2: count("free-customer/" + organization)}
+	for day := since.UTC().Truncate(24 * time.Hour); !day.After(time.Now()); day = day.AddDate(0, 0, 1) {
+		counts[0] += count("paid/" + day.Format(time.DateOnly))
+		counts[1] += count("free/" + day.Format(time.DateOnly))
 	}
 	return counts
 }
 
 func TestALostSignerIsRebuiltFromTheWitnessAndTheStoredEvidence(t *testing.T) {
 	t.Parallel()
+	began := time.Now()
 	w := newWorld(t)
 	w.work()
 	c := w.customer()
@@ -116,7 +120,7 @@ func TestALostSignerIsRebuiltFromTheWitnessAndTheStoredEvidence(t *testing.T) {
 	c.buy(topUp)
 	c.buy(c.request("eval-72h"))
 	w.idle()
-	before, counts := w.logFiles(), counted(w, w.signing.Log.(*signerlog.Log), c.organization)
+	before, counts := w.logFiles(), counted(w, w.signing.Log.(*signerlog.Log), c.organization, began)
 	if len(before) != 6 || watch.Size() != 3 || counts != [3]uint64{5, 1, 1} {
 		t.Fatalf("%d licenses, %d copied, %v counted", len(before), watch.Size(), counts)
 	}
@@ -139,7 +143,7 @@ func TestALostSignerIsRebuiltFromTheWitnessAndTheStoredEvidence(t *testing.T) {
 			t.Errorf("%s has other bytes", id)
 		}
 	}
-	if got := counted(w, store, c.organization); got != counts {
+	if got := counted(w, store, c.organization, began); got != counts {
 		t.Errorf("counted %v, %v before", got, counts)
 	}
 	w.must(store.VerifyAll(t.Context()))

@@ -17,7 +17,7 @@ func TestAStartingWorkerGoesOnWithWhatAKilledOneHeld(t *testing.T) {
 			c := w.customer()
 			o := c.draft(c.request("credit-pack-5m"))
 			c.payBy(c.checkout(o), "card_ok")
-			for end := time.Now().Add(10 * time.Second); w.count("SELECT count(*) FROM events") == 0 && time.Now().Before(end); {
+			for end := time.Now().Add(patience); w.count("SELECT count(*) FROM events") == 0 && time.Now().Before(end); {
 				time.Sleep(10 * time.Millisecond)
 			}
 			if kind == "issue" {

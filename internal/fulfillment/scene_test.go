@@ -72,8 +72,8 @@ var scenes = map[string]func(c customer) scene{
 		return scene{c, r.Order, c.accepted(r).ID}
 	},
 	"a draft invoice": func(c customer) scene {
+		c.sim("/_sim/delivery", fields{"drop": 1}, nil) // before the quote's own event, which would finalize the invoice
 		r := c.prepared(c.quoteDraft("enterprise-annual"))
-		c.sim("/_sim/delivery", fields{"drop": 1}, nil)
 		c.api(http.MethodPost, "/v1/quotes/"+r.Seen.Quote.ID+"/accept", "")
 		quote, err := c.stripe.FetchQuote(c.t.Context(), r.Seen.Quote.ID)
 		c.must(err)

@@ -45,7 +45,7 @@ func (s subscriber) seen() fulfillment.Subscribed {
 
 func (s subscriber) seenUntil(what string, is func(fulfillment.Subscribed) bool) fulfillment.Subscribed {
 	s.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		seen := s.seen()
 		if is(seen) {
 			return seen
@@ -174,7 +174,7 @@ func TestAFailedPaymentIsToldOnceLapsesAtTheExpiryAndRecovers(t *testing.T) {
 // seenEvents waits until so many events of a type are in the inbox.
 func (w *world) seenEvents(eventType string, n int) {
 	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); w.count("SELECT count(*) FROM events WHERE type = $1", eventType) < n; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); w.count("SELECT count(*) FROM events WHERE type = $1", eventType) < n; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.t.Fatalf("not %d events of %s", n, eventType)
 		}

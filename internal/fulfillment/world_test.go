@@ -236,7 +236,7 @@ func (w *world) startStripe() {
 		hooks.Close()
 		_ = sim.Close()
 	})
-	w.stripe, err = billing.New(billing.Config{Key: stripeKey, URL: w.simURL, Timeout: 5 * time.Second})
+	w.stripe, err = billing.New(billing.Config{Key: stripeKey, URL: w.simURL, Timeout: time.Minute})
 	w.must(err)
 	_, err = w.stripe.PushCatalog(w.t.Context(), w.bundle.Templates, time.Now())
 	w.must(err)
@@ -445,10 +445,14 @@ func (w *world) count(sql string, args ...any) int {
 	return n
 }
 
-// idle waits until no job is left to run.
+// patience bounds only the wait of a test that fails.
+const patience = 2 * time.Minute
+
+// idle waits until nothing is on its way: no webhook, and no job that it would have made.
 func (w *world) idle() {
 	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	w.eventually("rid of webhooks to deliver", func() bool { return w.webhooksPending() == 0 })
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		n := w.count(`SELECT count(*) FROM river.river_job WHERE state IN ('available', 'running', 'pending') AND kind <> 'reconcile'
 			AND (state <> 'available' OR scheduled_at <= now())`) // River readies what is to be tried again later some seconds ahead
 		if n == 0 {

@@ -34,7 +34,7 @@ func TestStripeMockEndsWithARunThatPanics(t *testing.T) {
 	if err == nil || !found {
 		t.Fatalf("the run did not panic: %v\n%s", err, out)
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		conn, err := net.DialTimeout("tcp", address, time.Second)
 		if err != nil {
 			return

@@ -68,7 +68,13 @@ func fetchModule(dir string) (string, error) {
 		}
 		return out, nil
 	}
-	if _, err := run("install", stripeMock); err != nil {
+	// The go command asks the proxy for the module's versions even where it has this one, and the network may stumble.
+	_, err := run("install", stripeMock)
+	for try := 1; err != nil && try < 3; try++ {
+		time.Sleep(time.Duration(try) * 2 * time.Second)
+		_, err = run("install", stripeMock)
+	}
+	if err != nil {
 		return "", err
 	}
 	out, err := run("mod", "download", "-json", stripeMock)

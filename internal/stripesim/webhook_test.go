@@ -313,7 +313,7 @@ func (h *harness) waitDelivered(event string) map[string]any {
 func (h *harness) waitFor(event, field string, want any) map[string]any {
 	h.t.Helper()
 	var d map[string]any
-	for range 1000 {
+	for range 12000 {
 		d = h.control("GET", "/_sim/events/"+event, nil)["deliveries"].([]any)[0].(map[string]any)
 		if d[field] == want {
 			return d

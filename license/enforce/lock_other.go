@@ -14,5 +14,7 @@ func lockFile(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 }
 
+func unlockFile(file *os.File) error { return file.Close() }
+
 // syncFolder does nothing: folders cannot be synced here.
 func syncFolder(string) error { return nil }

@@ -22,6 +22,12 @@ func lockFile(path string) (*os.File, error) {
 	return file, nil
 }
 
+// unlockFile gives the lock up also where a child that is being started holds a copy of the file until its exec.
+func unlockFile(file *os.File) error {
+	_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN) // fails only where there was no lock
+	return file.Close()
+}
+
 // syncFolder makes a rename in the folder durable.
 func syncFolder(path string) error {
 	folder, err := os.Open(path)

@@ -124,7 +124,7 @@ func (r *router) restart(clean bool) {
 			r.t.Fatal(err)
 		}
 	} else if store := r.ledger.store; store != nil && store.lock != nil {
-		_ = store.lock.Close() // the kernel does it for a dead process
+		_ = unlockFile(store.lock) // the kernel does it for a dead process
 	}
 	r.start()
 }

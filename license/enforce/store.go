@@ -216,7 +216,7 @@ func (s *store) close() error {
 	}
 	lock := s.lock
 	s.lock = nil
-	return lock.Close()
+	return unlockFile(lock)
 }
 
 // withoutPath keeps paths out of reasons, which callers see.

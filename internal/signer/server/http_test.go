@@ -23,7 +23,7 @@ import (
 // raw sends any request over the world's socket.
 func (w *world) raw(method, path, body string) (int, string) {
 	w.t.Helper()
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(w.dir, "s"))
@@ -63,7 +63,7 @@ func TestOnlyTheVerbsAreAnswered(t *testing.T) {
 		{"POST", "/v1/issue", `{"event":{"body_base64":"e3 0=","signature_header":"t=1"}}`, 400},
 		{"POST", "/v1/issue", `{"event":{"body_base64":"e30=","signature_header":7}}`, 400},
 		{"POST", "/v1/check", `{"event":{"body_base64":"e30=","signature_header":"t=1"}}`, 400},
-		{"POST", "/v1/check", strings.Repeat(" ", 1<<20+1), 413}, {"POST", "/v1/issue", strings.Repeat("x", 2<<20), 413},
+		{"POST", "/v1/check", strings.Repeat(" ", 1<<20+1), 413}, {"POST", "/v1/issue", strings.Repeat("x", maxRequest+1), 413},
 		{"GET", "/v1/log/entries?from=-1", "", 400}, {"GET", "/v1/log/entries?from=x", "", 400}, {"GET", "/v1/log/entries?from=7", "", 200},
 		{"GET", "/v1/log/entries?from=9223372036854775808", "", 400},
 	}
@@ -182,7 +182,7 @@ func TestOtherUsersAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: handler, ConnContext: Socket{}.peer, ReadHeaderTimeout: time.Second}
+	server := &http.Server{Handler: handler, ConnContext: Socket{}.peer, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
 	res, err := http.Get("http://" + listener.Addr().String())

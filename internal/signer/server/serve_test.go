@@ -121,6 +121,7 @@ func TestWhoeverStallsIsCut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			began := time.Now()
 			conn, err := net.Dial("unix", a.socket)
 			if err != nil {
 				t.Fatal(err)
@@ -129,7 +130,6 @@ func TestWhoeverStallsIsCut(t *testing.T) {
 			if _, err := io.WriteString(conn, sent); err != nil {
 				t.Fatal(err)
 			}
-			began := time.Now()
 			if err := conn.SetReadDeadline(began.Add(30 * time.Second)); err != nil {
 				t.Fatal(err)
 			}

@@ -40,12 +40,17 @@ func (s Socket) listen() (net.Listener, func(), error) {
 	}
 	listener, err := s.bind()
 	if err != nil {
-		return nil, nil, errors.Join(err, lock.Close())
+		return nil, nil, errors.Join(err, unlock(lock))
 	}
 	return listener, func() {
 		_ = listener.Close() // removes the socket
-		_ = lock.Close()
+		_ = unlock(lock)
 	}, nil
+}
+
+// unlock gives the lock up also where a child that is being started holds a copy of the file until its exec.
+func unlock(lock *os.File) error {
+	return errors.Join(syscall.Flock(int(lock.Fd()), syscall.LOCK_UN), lock.Close())
 }
 
 func (s Socket) bind() (net.Listener, error) {
@@ -68,9 +73,13 @@ func (s Socket) bind() (net.Listener, error) {
 			return nil, err
 		}
 	}
-	old := syscall.Umask(0o177) // closed to others until mode and group are set
-	listener, err := net.Listen("unix", s.Path)
-	syscall.Umask(old)
+	// Closed to others until mode and group are set: the file that bind makes takes the mode of the socket.
+	closed := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var refused error
+		err := raw.Control(func(fd uintptr) { refused = unix.Fchmod(int(fd), 0o600) })
+		return errors.Join(err, refused)
+	}}
+	listener, err := closed.Listen(context.Background(), "unix", s.Path)
 	if err != nil {
 		return nil, err
 	}

@@ -161,7 +161,7 @@ func TestOthersAreRefusedOverTLS(t *testing.T) {
 
 // askOver asks for the status over one connection.
 func askOver(address string, config *tls.Config) error {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
 	res, err := client.Get("https://" + address + "/v1/status")
 	if err != nil {
 		return err
@@ -236,7 +236,7 @@ func TestTLSIsNotServedHalfConfigured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
 	res, err := http.Get("http://" + listener.Addr().String())
