@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
@@ -188,6 +187,6 @@ func (a *audit) quiet(name string) {
 // weight is how many bytes the page and what it loaded took over the wire.
 func (a *audit) weight() int {
 	a.t.Helper()
-	time.Sleep(200 * time.Millisecond) // fonts come last
+	evalAwait[bool](a.person, `document.fonts.ready.then(() => true)`) // they come last
 	return eval[int](a.person, `["navigation", "resource"].flatMap(k => performance.getEntriesByType(k)).reduce((n, e) => n + e.transferSize, 0)`)
 }

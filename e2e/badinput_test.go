@@ -42,6 +42,9 @@ func (c *client) clear(what string, r reply, status int, words string) {
 	}
 }
 
+// panicked is what Go says of a panic; a random ID may hold the letters.
+var panicked = regexp.MustCompile(`\bpanic\b`)
+
 // internals are words of the program's own, looked for as whole words: a page holds many random IDs, whose letters may
 // spell a short one.
 var internals = regexp.MustCompile(`\b(SQLSTATE|goroutine|pgx|pgxpool|dial tcp)\b|\.go:`)

@@ -37,6 +37,7 @@ var startBrowser = sync.OnceValues(func() (context.Context, error) {
 	opts := []chromedp.ExecAllocatorOption{
 		chromedp.NoSandbox, chromedp.Headless, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.UserDataDir(profile),
+		chromedp.WSURLReadTimeout(2 * time.Minute),
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true),
@@ -91,7 +92,7 @@ func (p *person) withoutJavaScript() {
 
 func (p *person) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		p.t.Fatalf("%s: %v\non %s:\n%s", what, err, p.location(), p.text())
@@ -100,7 +101,7 @@ func (p *person) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 
 func eval[T any](p *person, js string) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js))
 	if err != nil {
@@ -160,7 +161,7 @@ func (p *person) leave(what string, step chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	eval[int](p, `window.left = 1`)
 	p.do(what, step)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
 		there, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`window.left !== 1 && document.readyState === "complete"`))
@@ -196,7 +197,7 @@ func (p *person) has(css string) bool {
 // sees waits until the page shows the words.
 func (p *person) sees(words string) {
 	p.t.Helper()
-	p.seesWithin(20*time.Second, words)
+	p.seesWithin(time.Minute, words)
 }
 
 func (p *person) seesWithin(d time.Duration, words string) {
@@ -236,7 +237,7 @@ func (p *person) download(label string) string {
 	p.t.Helper()
 	p.click(label)
 	var name string
-	eventually(p.t, 15*time.Second, "download by "+label, func() bool {
+	eventually(p.t, waitLong, "download by "+label, func() bool {
 		entries, err := os.ReadDir(p.files)
 		if err != nil || len(entries) != 1 || strings.HasSuffix(entries[0].Name(), ".crdownload") {
 			return false
@@ -277,7 +278,7 @@ func (p *person) mails() []mail {
 func (p *person) mailWith(words string) string {
 	p.t.Helper()
 	var text string
-	eventually(p.t, 15*time.Second, "mail with "+words, func() bool {
+	eventually(p.t, waitLong, "mail with "+words, func() bool {
 		for _, m := range p.mails() {
 			if strings.Contains(m.Subject, words) || strings.Contains(m.Text, words) {
 				text = m.Text
@@ -290,13 +291,13 @@ func (p *person) mailWith(words string) string {
 
 var (
 	linkPattern = regexp.MustCompile(`https?://\S+/sign-in/confirm\?t=\S+`)
-	codePattern = regexp.MustCompile(`\b\d{3} ?\d{3}\b`)
+	codePattern = regexp.MustCompile(`(?m)^\d{3} ?\d{3}\b`)
 )
 
 // evalAwait evaluates a promise.
 func evalAwait[T any](p *person, js string) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
 	if err != nil {

@@ -143,12 +143,7 @@ func TestChaosOverTwoPortalsEndsInAnExactLedger(t *testing.T) {
 // newChaos starts a second portal and a second worker beside the demo's, and has the stand-in tell both portals everything.
 func newChaos(t *testing.T) *chaos {
 	x := &chaos{demo: ownDemo(t), t: t}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen := l.Addr().String()
-	l.Close()
+	listen := freeAddress(t)
 	_, port, _ := net.SplitHostPort(listen)
 	x.portals = [2]string{x.info.PortalURL, "http://localhost:" + port} // cookies are of a host, not of a port
 	x.replica = [2][2]killed{

@@ -187,7 +187,7 @@ func (d *demo) routerStatus(t *testing.T) routerStatus {
 // routerServes waits until the router is ready with this license.
 func (d *demo) routerServes(t *testing.T, licenseID string) {
 	t.Helper()
-	eventually(t, 10*time.Second, "router ready with "+licenseID, func() bool {
+	eventually(t, waitLong, "router ready with "+licenseID, func() bool {
 		status, _, _ := request(t, http.MethodGet, d.info.RouterURL+"/readyz", nil, nil)
 		return status == http.StatusOK && d.routerStatus(t).LicenseID == licenseID
 	})

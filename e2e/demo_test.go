@@ -131,6 +131,16 @@ func freePorts() (int, error) {
 	return 0, errors.New("no four free ports in a row")
 }
 
+// freeAddress is one that nothing listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	port, err := freePorts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+}
+
 // start starts the demo, or starts it again, and waits until it says that it is ready.
 func (d *demo) start() error {
 	port, err := freePorts()
@@ -176,9 +186,9 @@ func (d *demo) startAt(port int) error {
 	case <-ready:
 	case <-d.done:
 		return fmt.Errorf("it ended before it was ready:\n%s\n%s", said.String(), log.String())
-	case <-time.After(60 * time.Second):
+	case <-time.After(3 * time.Minute):
 		d.cmd.Process.Kill()
-		return errors.New("it was not ready within 60 s")
+		return errors.New("it was not ready within three minutes")
 	}
 	data, err := os.ReadFile(filepath.Join(d.dir, "demo.json"))
 	if err != nil {
@@ -191,7 +201,7 @@ func (d *demo) stop() {
 	d.cmd.Process.Signal(syscall.SIGINT)
 	select {
 	case <-d.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		d.cmd.Process.Kill()
 		<-d.done
 	}
@@ -233,7 +243,7 @@ func (d *demo) kill(t *testing.T, name string) {
 	t.Helper()
 	before := d.pid(t, name)
 	d.signal(t, name, syscall.SIGKILL)
-	eventually(t, 15*time.Second, name+" starts again", func() bool {
+	eventually(t, waitLong, name+" starts again", func() bool {
 		data, err := os.ReadFile(filepath.Join(d.dir, "pids", name))
 		return err == nil && strings.TrimSpace(string(data)) != strconv.Itoa(before)
 	})

@@ -19,8 +19,9 @@ import (
 	"time"
 )
 
-// postgres lists the processes of the demo's database server, the one that starts the others first.
-func (d *demo) postgres(t *testing.T) []int {
+// stopPostgres stops the processes of the demo's database server and lists them, first the one that starts the others, so
+// that it starts none meanwhile.
+func (d *demo) stopPostgres(t *testing.T) []int {
 	t.Helper()
 	lock, err := os.ReadFile(filepath.Join(d.query(t, `SHOW data_directory`), "postmaster.pid"))
 	if err != nil {
@@ -32,6 +33,7 @@ func (d *demo) postgres(t *testing.T) []int {
 		t.Fatal(err)
 	}
 	pids := []int{server}
+	signalAll(t, pids, syscall.SIGSTOP)
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		t.Fatal(err)
@@ -47,6 +49,7 @@ func (d *demo) postgres(t *testing.T) []int {
 			pids = append(pids, pid)
 		}
 	}
+	signalAll(t, pids[1:], syscall.SIGSTOP)
 	return pids
 }
 
@@ -70,8 +73,8 @@ func (d *demo) health(t *testing.T, portal string) (status int, parts map[string
 	return status, answer.Parts
 }
 
-// soon is how long a page takes at most that says that something is down.
-const soon = 4 * time.Second
+// soon is how long a page takes at most that says that something is down, on a machine that is busy.
+const soon = 10 * time.Second
 
 func (c *client) downPage(what string, r reply) {
 	c.t.Helper()
@@ -88,12 +91,10 @@ func TestADatabaseThatHangsOrDiesIsToldAndLosesNothing(t *testing.T) {
 	done, _ := c.buy("router-done")
 	for n, kill := range []bool{false, true} {
 		order, session := c.order(pack5, fmt.Sprintf("router-%d", n))
-		pids := d.postgres(t)
+		pids := d.stopPostgres(t)
 		if kill {
-			signalAll(t, pids[:1], syscall.SIGKILL)
-			signalAll(t, pids[1:], syscall.SIGKILL)
+			signalAll(t, pids, syscall.SIGKILL)
 		} else {
-			signalAll(t, pids, syscall.SIGSTOP)
 			d.payAt(t, session, "card_ok") // its webhook meets a database that hangs
 			for _, path := range []string{"/", "/orders", "/orders/" + done, "/licenses", "/d/lnk_x.y"} {
 				if path == "/d/lnk_x.y" {
@@ -305,12 +306,7 @@ func (l *safeLog) String() string {
 
 func (d *demo) secondPortal(t *testing.T, set ...string) (address string, log *safeLog) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen := l.Addr().String()
-	l.Close()
+	listen := freeAddress(t)
 	_, log = d.process(t, "serve", append(set, "PORTAL_LISTEN="+listen)...)
 	eventually(t, waitLong, "a second portal answers", func() bool {
 		res, err := http.Get("http://" + listen + "/healthz")
@@ -359,7 +355,7 @@ func TestThePortalStartsBeforeItsDatabase(t *testing.T) {
 		t.Errorf("the worker ended: %v\n%s", err, said)
 	}
 	d.signal(t, "worker", syscall.SIGCONT)
-	if strings.Contains(said.String(), "panic") {
+	if panicked.MatchString(said.String()) {
 		t.Errorf("the worker says\n%s", said)
 	}
 }

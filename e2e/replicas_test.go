@@ -86,7 +86,7 @@ func TestTwoPortalsAndTwoWorkersMakeOneLicenseEach(t *testing.T) {
 			t.Errorf("%s answers %d", portal, r.status)
 		}
 	}
-	if log := said.String() + worked.String(); strings.Contains(log, `"ERROR"`) || strings.Contains(log, "panic") {
+	if log := said.String() + worked.String(); strings.Contains(log, `"ERROR"`) || panicked.MatchString(log) {
 		t.Errorf("the second portal and worker say\n%s", log)
 	}
 }
@@ -132,7 +132,7 @@ func TestAPersonFollowsAtMostTwentyOrdersAtOnceAndNoneAfterLeaving(t *testing.T)
 		}()
 		select {
 		case <-ended:
-		case <-time.After(15*time.Second - time.Since(start)):
+		case <-time.After(time.Minute - time.Since(start)):
 			t.Fatal("a stream goes on after its member left")
 		}
 	}

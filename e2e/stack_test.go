@@ -167,7 +167,7 @@ func (d *demo) tellTroubles(t *testing.T) {
 			continue
 		}
 		for line := range strings.Lines(string(data)) {
-			if strings.Contains(line, `"WARN"`) || strings.Contains(line, `"ERROR"`) || strings.Contains(line, "panic") {
+			if strings.Contains(line, `"WARN"`) || strings.Contains(line, `"ERROR"`) || panicked.MatchString(line) {
 				t.Logf("%s: %s", filepath.Base(path), line)
 			}
 		}

@@ -20,11 +20,12 @@ import (
 // headless starts a browser under the test's context.
 func headless(t *testing.T) context.Context {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.Flag("disable-quic", true), chromedp.Flag("disable-gpu", true))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.Flag("disable-quic", true), chromedp.Flag("disable-gpu", true),
+		chromedp.WSURLReadTimeout(2*time.Minute))
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
-	limited, cancel := context.WithTimeout(t.Context(), time.Minute)
+	limited, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
 	allocator, stop := chromedp.NewExecAllocator(limited, options...)
 	t.Cleanup(stop)
@@ -176,9 +177,10 @@ func TestOrderPageOfAnEndedSessionLeadsToTheSignIn(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	var ended atomic.Bool
+	marked := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/events") {
-			time.Sleep(300 * time.Millisecond) // the page has been marked by then
+			<-marked
 			ended.Store(true)
 		}
 		if ended.Load() {
@@ -189,8 +191,9 @@ func TestOrderPageOfAnEndedSessionLeadsToTheSignIn(t *testing.T) {
 	t.Cleanup(server.Close)
 	ctx := headless(t)
 	s.openOrder(ctx, server.URL)
+	close(marked)
 	at := ""
-	for range 400 {
+	for range 2400 {
 		at, _ = chromedp.Run(ctx, chromedp.Evaluate[string](`location.pathname`)) // an error while the page changes
 		if at == "/sign-in" {
 			return

@@ -326,7 +326,7 @@ func TestStreamSendsStateFirstThenChangesThenDone(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	b := s.as(fake.OwnerID)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	messages := b.stream(ctx, "/orders/"+fake.OrderPaid+"/events")
 	first := <-messages
@@ -354,7 +354,7 @@ func TestStreamSendsStateFirstThenChangesThenDone(t *testing.T) {
 func TestStreamOfAFinishedOrderEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := open(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	messages := s.as(fake.OwnerID).stream(ctx, "/orders/"+fake.OrderReady+"/events")
 	if first := <-messages; first.id != "3-ready" {
