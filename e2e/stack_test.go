@@ -42,7 +42,7 @@ func ownDemo(t *testing.T) *demo {
 // query reads one value as text from the portal's database.
 func (d *demo) query(t *testing.T, sql string, args ...any) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, d.info.DatabaseURL)
 	if err != nil {
