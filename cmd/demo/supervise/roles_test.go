@@ -29,12 +29,15 @@ func TestMain(m *testing.M) {
 	role()
 }
 
+// playing is how long a child plays at most: longer than a test waits for it to be ended.
+const playing = 10 * time.Minute
+
 var roles = map[string]func(){
-	"wait": func() { time.Sleep(time.Minute) },
+	"wait": func() { time.Sleep(playing) },
 	"slow": func() {
 		time.Sleep(200 * time.Millisecond)
 		fmt.Println("ready now")
-		time.Sleep(time.Minute)
+		time.Sleep(playing)
 	},
 	"broken": func() {
 		fmt.Fprintln(os.Stderr, "the reason why")
@@ -53,13 +56,13 @@ var roles = map[string]func(){
 	},
 	"deaf": func() {
 		signal.Ignore(syscall.SIGTERM)
-		cmd := exec.Command("/bin/sleep", "60")
+		cmd := exec.Command("/bin/sleep", "600")
 		if err := cmd.Start(); err != nil {
 			panic(err)
 		}
 		fmt.Println("grandchild", cmd.Process.Pid)
 		_ = cmd.Wait()
-		time.Sleep(time.Minute)
+		time.Sleep(playing)
 	},
 	"describe": func() {
 		groups, _ := os.Getgroups()
@@ -92,14 +95,14 @@ func supervisorRole() {
 	}
 	if os.Geteuid() == 0 {
 		other := supervise.Child{
-			Name: "other", Path: "/bin/sleep", Args: []string{"60"},
+			Name: "other", Path: "/bin/sleep", Args: []string{"600"},
 			As: &supervise.Identity{UID: 61001, GID: 61001}, NoNetwork: true,
 		}
 		if err := s.Start(context.Background(), other); err != nil {
 			panic(err)
 		}
 	}
-	time.Sleep(time.Minute)
+	time.Sleep(playing)
 }
 
 // sharedCopy is this test binary where every user may start it.
@@ -113,12 +116,12 @@ func sharedCopy(t *testing.T) string {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(dir, "child")
-	if err := os.WriteFile(path, program, 0o755); err != nil {
+	// Were it written here, a process that another test starts meanwhile would hold it open: "text file busy".
+	if output, err := exec.Command("cp", os.Args[0], path).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	if err := os.Chmod(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return path
