@@ -22,7 +22,7 @@ import (
 	"github.com/metrum-ai/licensing-portal/internal/signer"
 )
 
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 type buffer struct {
 	mu sync.Mutex
@@ -67,17 +67,19 @@ func programs(t *testing.T) string {
 	return dir
 }
 
-// lastPorts keeps tests that run side by side from choosing the same ports.
-var lastPorts atomic.Int64
+// nextPort is where freePorts looks next, so that tests that run side by side do not choose the same ports. The range lies
+// below the one that the kernel takes ports of outgoing connections from, and begins elsewhere than that of e2e.
+var nextPort = func() *atomic.Int64 {
+	var n atomic.Int64
+	n.Store(int64(os.Getpid() % 1000 * 12))
+	return &n
+}()
 
 // freePorts finds four free ports in a row.
 func freePorts(t *testing.T) int {
 	t.Helper()
-	for {
-		port := 20000 + (os.Getpid()%5000)*4 + int(lastPorts.Add(4))
-		if port > 60000 {
-			t.Fatal("no four free ports in a row")
-		}
+	for range 1000 {
+		port := 12000 + int((nextPort.Add(4)+9000)%18000)
 		free := true
 		for offset := range 4 {
 			free = free && checkFree(port+offset) == nil
@@ -86,6 +88,8 @@ func freePorts(t *testing.T) int {
 			return port
 		}
 	}
+	t.Fatal("no four free ports in a row")
+	return 0
 }
 
 func newOptions(t *testing.T) options {
@@ -276,13 +280,10 @@ func TestAKilledDemoLeavesNothingBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A hard copy: the demo looks for the programs beside the file that it is.
-	program, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(o.programs, "demo")
-	if err := os.WriteFile(path, program, 0o700); err != nil {
-		t.Fatal(err)
+	// Were it written here, a process that another test starts meanwhile would hold it open: "text file busy".
+	if output, err := exec.Command("cp", self, path).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
 	}
 	out := &buffer{}
 	cmd := exec.Command(path)

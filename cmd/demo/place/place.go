@@ -73,7 +73,7 @@ func Open(dir string) (_ *Place, err error) {
 	}
 	defer func() {
 		if err != nil {
-			p.lock.Close()
+			_ = unlock(p.lock)
 		}
 	}()
 	r, found, err := readRecord(dir)
@@ -105,7 +105,7 @@ func Open(dir string) (_ *Place, err error) {
 }
 
 // Close lets go of the place.
-func (p *Place) Close() error { return p.lock.Close() }
+func (p *Place) Close() error { return unlock(p.lock) }
 
 // Exists reports whether a demo was made in the directory.
 func Exists(dir string) bool {
@@ -117,7 +117,7 @@ func Exists(dir string) bool {
 // its user put beside. What else is in the directory stays, and then the
 // directory does. The place must be open, and is closed by it.
 func (p *Place) Remove(names ...string) error {
-	defer p.lock.Close()
+	defer func() { _ = unlock(p.lock) }()
 	if p.Root != p.Dir {
 		if err := os.RemoveAll(p.Root); err != nil {
 			return fmt.Errorf("place: %w", err)
@@ -148,6 +148,14 @@ func takeLock(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("place: %s: %w; stop that one, or choose another DEMO_DIR and DEMO_PORT", dir, ErrInUse)
 	}
 	return f, nil
+}
+
+// unlock gives the directory up at once. Closing alone would leave it locked
+// for as long as a process that was just forked elsewhere still has the file
+// open, before it becomes another program.
+func unlock(f *os.File) error {
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	return f.Close()
 }
 
 func readRecord(dir string) (r record, found bool, err error) {
