@@ -139,7 +139,7 @@ func serve(branch string, size int) error {
 
 func wait(size, alarm string) error {
 	var state witness.State
-	for range 400 {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(25 * time.Millisecond) {
 		var err error
 		if state, err = witness.ReadState("copy"); err != nil {
 			return err
@@ -151,7 +151,6 @@ func wait(size, alarm string) error {
 		if fmt.Sprint(state.Size) == size && kind == alarm {
 			return nil
 		}
-		time.Sleep(25 * time.Millisecond)
 	}
 	return fmt.Errorf("the state is still %+v", state)
 }
