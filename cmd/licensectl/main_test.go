@@ -47,7 +47,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mode": checkMode, "link": checkLink, "fifo": makeFIFO,
-			"router": startRouter, "portal": startPortal, "waitfor": waitFor},
+			"router": startRouter, "portal": startPortal, "waitfor": waitFor, "waittaken": waitTaken},
 	})
 }
 

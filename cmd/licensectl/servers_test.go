@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -76,10 +79,27 @@ func startRouter(ts *testscript.TestScript, _ bool, args []string) {
 
 // startPortal is the script command "portal FILE": a portal that hands out FILE, as it is when it is asked for, at
 // $PORTAL/d/TOKEN, and that answers badly in every way at other addresses. The file link holds a whole link. The file
-// bundle.json is at $PORTAL/revocations.json; how often it went out whole is in the file sent.
+// bundle.json is at $PORTAL/revocations.json; how often it went out whole is in the file sent. Each of the two must be
+// replaced in one step where somebody may ask meanwhile. What went out is in the file served, a line each.
 func startPortal(ts *testscript.TestScript, _ bool, args []string) {
 	elsewhere := httptest.NewServer(http.NotFoundHandler())
 	ts.Defer(elsewhere.Close)
+	var mu sync.Mutex
+	send := func(w http.ResponseWriter, data []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		file, err := os.OpenFile(ts.MkAbs("served"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err == nil {
+			_, err = io.WriteString(file, servedLine(data))
+			err = errors.Join(err, file.Close())
+		}
+		if err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(data)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /d/{token}", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "<!doctype html><form method=post><button>Download license.json</button></form>")
@@ -90,8 +110,7 @@ func startPortal(ts *testscript.TestScript, _ bool, args []string) {
 			w.WriteHeader(http.StatusGone)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(data)
+		send(w, data)
 	})
 	var sent atomic.Int64
 	mux.HandleFunc("GET /revocations.json", func(w http.ResponseWriter, r *http.Request) {
@@ -106,8 +125,7 @@ func startPortal(ts *testscript.TestScript, _ bool, args []string) {
 			return
 		}
 		_ = os.WriteFile(ts.MkAbs("sent"), fmt.Appendln(nil, "sent", sent.Add(1)), 0o600)
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(data)
+		send(w, data)
 	})
 	mux.HandleFunc("GET /huge.json", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(bytes.Repeat([]byte{' '}, license.MaxRevocationFileSize+1))
@@ -147,10 +165,25 @@ func startPortal(ts *testscript.TestScript, _ bool, args []string) {
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := os.ReadFile(ts.MkAbs(args[1]))
 	ts.Check(err)
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if got, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && bytes.Equal(got, want) {
 			return
 		}
 	}
-	ts.Fatalf("%s is not %s after 20 s", args[0], args[1])
+	ts.Fatalf("%s is not %s after a minute", args[0], args[1])
+}
+
+func servedLine(data []byte) string { return fmt.Sprintf("%x\n", sha256.Sum256(data)) }
+
+// waitTaken is the script command "waittaken FILE": until the portal has sent FILE twice. Then the one who asks again and
+// again is done with the first.
+func waitTaken(ts *testscript.TestScript, _ bool, args []string) {
+	data, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if served, err := os.ReadFile(ts.MkAbs("served")); err == nil && strings.Count(string(served), servedLine(data)) >= 2 {
+			return
+		}
+	}
+	ts.Fatalf("%s was not sent twice in a minute", args[0])
 }
