@@ -81,10 +81,8 @@ func crowd(order, number, out string) error {
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
-			for end := time.Now().Add(time.Minute); time.Now().Before(end); {
-				answers[i], failures[i] = client.Issue(context.Background(), signer.IssueRequest{Event: event})
-				var refusal *signer.Error
-				if !errors.As(failures[i], &refusal) || refusal.Code != signer.CodeOverloaded && refusal.Code != signer.CodeUnavailable {
+			for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+				if answers[i], failures[i] = client.Issue(context.Background(), signer.IssueRequest{Event: event}); !noAnswer(failures[i]) {
 					return
 				}
 			}
@@ -128,11 +126,10 @@ func spoil(file, text string) error {
 
 func failed() error {
 	client := signer.NewClient("s")
-	for range 200 {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(25 * time.Millisecond) {
 		if status, err := client.Status(context.Background()); err == nil && !status.Ready {
 			return nil
 		}
-		time.Sleep(25 * time.Millisecond)
 	}
 	return errors.New("the signer is still ready")
 }

@@ -66,11 +66,10 @@ func signalTo(signal syscall.Signal) error {
 
 // awaitText waits until a file holds a text.
 func awaitText(path, want string) error {
-	for range 400 {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(25 * time.Millisecond) {
 		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), want) {
 			return nil
 		}
-		time.Sleep(25 * time.Millisecond)
 	}
 	return fmt.Errorf("%s never held %q", path, want)
 }

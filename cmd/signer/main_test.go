@@ -168,21 +168,32 @@ func bundle(dir, version, keyFile string) error {
 	return errors.Join(err, os.WriteFile(filepath.Join(dir, "trust.json"), out, 0o600))
 }
 
+// patience is how long what must happen may take on a busy machine.
+const patience = time.Minute
+
 func wait() error {
 	client := signer.NewClient("s")
-	for range 200 {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(25 * time.Millisecond) {
 		if status, err := client.Status(context.Background()); err == nil && status.Ready {
 			return nil
 		}
-		time.Sleep(25 * time.Millisecond)
 	}
 	return errors.New("no signer answers")
 }
 
+// noAnswer tells of a signer that did not come to answer, so that one may ask again.
+func noAnswer(err error) bool {
+	var refusal *signer.Error
+	return errors.As(err, &refusal) && (refusal.Code == signer.CodeOverloaded || refusal.Code == signer.CodeUnavailable)
+}
+
 // reloadTo sends the signer a hangup and waits until it is under a version of the trust bundle.
 func reloadTo(version string) error {
-	client := signer.NewClient("s")
+	client, end := signer.NewClient("s"), time.Now().Add(patience)
 	before, err := client.Status(context.Background())
+	for ; noAnswer(err) && time.Now().Before(end); time.Sleep(25 * time.Millisecond) {
+		before, err = client.Status(context.Background())
+	}
 	if err != nil {
 		return err
 	}
@@ -193,9 +204,11 @@ func reloadTo(version string) error {
 	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
 		return err
 	}
-	for range 200 {
-		time.Sleep(25 * time.Millisecond)
-		status, err := client.Status(context.Background())
+	for ; time.Now().Before(end); time.Sleep(25 * time.Millisecond) {
+		var status signer.Status
+		if status, err = client.Status(context.Background()); noAnswer(err) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -206,7 +219,7 @@ func reloadTo(version string) error {
 			return nil
 		}
 	}
-	return errors.New("the signer did not come to version " + version)
+	return errors.Join(err, errors.New("the signer did not come to version "+version))
 }
 
 // signerPID asks the kernel who listens on the socket.
