@@ -59,7 +59,7 @@ func spawn(t *testing.T, dir string) *process {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{command: command, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}, Timeout: 10 * time.Second}}
+	p := &process{command: command, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}, Timeout: time.Minute}}
 	t.Cleanup(func() { p.kill() })
 	lines := bufio.NewScanner(log)
 	listening := regexp.MustCompile(`msg=listening address=(\S+)`)
