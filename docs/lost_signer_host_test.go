@@ -82,7 +82,7 @@ func (s *site) watch(host string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.write("witness/witness.json", fmt.Sprintf(`{"source": "unix:%s", "log_key": %q, "dir": "copy", "poll": "100ms", "silence": "1m"}`,
+	s.write("witness/witness.json", fmt.Sprintf(`{"source": "unix:%s", "log_key": %q, "dir": "copy", "poll": "100ms", "silence": "30m"}`,
 		s.path(host, "signer.sock"), key.VerifierKey), 0o600)
 }
 
@@ -90,7 +90,7 @@ func (s *site) watch(host string) {
 func (s *site) copies(size int64) {
 	s.t.Helper()
 	var state witness.State
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		var err error
 		if state, err = witness.ReadState(s.path("witness", "copy")); err != nil {
 			s.t.Fatal(err)

@@ -101,8 +101,8 @@ worker) set -- portal worker ;;
 esac
 running() { [ -f $unit.pid ] && kill -0 "$(cat $unit.pid)" 2>/dev/null; }
 count() { grep -c '"msg":"reload' $unit.out; }
-await() { # await COMMAND...: ten seconds at most
-	for _ in $(seq 200); do "$@" && return; sleep 0.05; done
+await() { # await COMMAND...: a minute at most
+	for _ in $(seq 1200); do "$@" && return; sleep 0.05; done
 	cat $unit.out >&2
 	return 1
 }
@@ -151,7 +151,7 @@ func (s *site) environment(host string) []string {
 
 // shell runs a script on a host and answers what it wrote.
 func (s *site) shell(host, script string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-eu", "-c", script)
 	cmd.Dir, cmd.Env = s.path(host), s.environment(host)
@@ -201,7 +201,7 @@ func (t *terminal) run(script string) (string, error) {
 		return "", err
 	}
 	defer os.Remove(file)
-	watchdog := time.AfterFunc(time.Minute, func() { _ = t.cmd.Process.Kill() })
+	watchdog := time.AfterFunc(3*time.Minute, func() { _ = t.cmd.Process.Kill() })
 	defer watchdog.Stop()
 	if _, err := fmt.Fprintf(t.input, ". ./.block </dev/null; printf '\\n%%s\\n' '%s'\n", done); err != nil {
 		return "", err
@@ -214,7 +214,7 @@ func (t *terminal) run(script string) (string, error) {
 		}
 		out.WriteString(line)
 		if err != nil {
-			return out.String(), fmt.Errorf("a command failed, or took more than a minute: %w", err)
+			return out.String(), fmt.Errorf("a command failed, or took more than three minutes: %w", err)
 		}
 	}
 }
