@@ -38,6 +38,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("VECTORS", vectorDir)
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each process waits a second at its end under the race detector
 			files := licensesFor(t, issuer)
 			files["keys.json"] = issuer.keys(t)
 			maps.Copy(files, issuer.revocations(t))
