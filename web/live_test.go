@@ -180,7 +180,10 @@ func TestOrderPageOfAnEndedSessionLeadsToTheSignIn(t *testing.T) {
 	marked := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/events") {
-			<-marked
+			select {
+			case <-marked:
+			case <-r.Context().Done(): // the test has failed
+			}
 			ended.Store(true)
 		}
 		if ended.Load() {
