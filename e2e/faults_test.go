@@ -73,8 +73,8 @@ func (d *demo) health(t *testing.T, portal string) (status int, parts map[string
 	return status, answer.Parts
 }
 
-// soon is how long a page takes at most that says that something is down, on a machine that is busy.
-const soon = 10 * time.Second
+// soon is how long a page takes at most that says that something is down.
+const soon = 4 * time.Second
 
 func (c *client) downPage(what string, r reply) {
 	c.t.Helper()

@@ -39,17 +39,6 @@ func bareVerify(b *testing.B) func() {
 	}
 }
 
-func BenchmarkLoadRevocationBundle(b *testing.B) {
-	p := revocationPayload()
-	path, ring := largeBundle(b, &p), revocationRing(b, "")
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := LoadRevocationBundle(path, ring, vectorNow); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func BenchmarkRatio(b *testing.B) {
 	data, ring, verify := readVector(b, "accept-credit-pack.json"), vectorRing(b), bareVerify(b)
 	var whole, bare []time.Duration

@@ -326,25 +326,29 @@ func manyRevocations(n int, reason string) []RevocationEntry {
 	return list
 }
 
-// A bundle of 100,000 entries loads with less than 64 MB allocated in all, garbage included; BenchmarkLoadRevocationBundle
-// has the time. Not parallel, since the memory of other tests would count.
-func TestLargeBundlesLoadInBoundedMemory(t *testing.T) {
+// A bundle of 100,000 entries loads in less than 2 s of processor time (of all cores, since the time on the wall is as
+// much of what else runs) and allocates less than 64 MB in all, garbage included. Not parallel, since the time and
+// memory of other tests would count.
+func TestLargeBundlesLoadInBoundedTimeAndMemory(t *testing.T) {
 	p := revocationPayload()
-	path := largeBundle(t, &p)
+	p.Entries = manyRevocations(100_000, "the payment was refunded in full")
+	path := filepath.Join(t.TempDir(), "revocations.json")
+	if err := os.WriteFile(path, encodeRevocations(t, p), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	ring := revocationRing(t, "")
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	b, err := LoadRevocationBundle(path, ring, vectorNow)
-	runtime.ReadMemStats(&after)
+	b, took, allocated := measuredLoad(t, path, ring)
+	for range 2 { // the best of three, since even so another program costs cache lines
+		_, again, _ := measuredLoad(t, path, ring)
+		took = min(took, again)
+	}
+	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 64<<20 {
-		t.Errorf("%d bytes allocated", allocated)
-	}
-	if b.Len() != len(p.Entries) {
-		t.Errorf("%d entries", b.Len())
+	t.Logf("%d entries, %.1f MB file: %v, %.1f MB allocated", b.Len(), float64(info.Size())/1e6, took, float64(allocated)/1e6)
+	if took > 2*time.Second || allocated > 64<<20 {
+		t.Errorf("took %v and %d bytes", took, allocated)
 	}
 	for i := 0; i < len(p.Entries); i += 997 {
 		if got, found := b.Lookup(p.Entries[i].LicenseID); !found || got != p.Entries[i] {
@@ -353,15 +357,19 @@ func TestLargeBundlesLoadInBoundedMemory(t *testing.T) {
 	}
 }
 
-// largeBundle gives a payload 100,000 entries and writes its bundle.
-func largeBundle(tb testing.TB, p *RevocationPayload) string {
-	tb.Helper()
-	p.Entries = manyRevocations(100_000, "the payment was refunded in full")
-	path := filepath.Join(tb.TempDir(), "revocations.json")
-	if err := os.WriteFile(path, encodeRevocations(tb, *p), 0o600); err != nil {
-		tb.Fatal(err)
+func measuredLoad(t *testing.T, path string, ring *KeyRing) (b *RevocationBundle, took time.Duration, allocated uint64) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	start := processorTime(t)
+	b, err := LoadRevocationBundle(path, ring, vectorNow)
+	took = processorTime(t) - start
+	runtime.ReadMemStats(&after)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return path
+	return b, took, after.TotalAlloc - before.TotalAlloc
 }
 
 func TestTooManyEntriesAreRefusedWhileReading(t *testing.T) {

@@ -208,7 +208,7 @@ func TestWhatStaffReleaseAfterWeeksIsIssuedOnTheEventOfThen(t *testing.T) {
 	w.sleepUntil(paidAt.AddDate(0, 0, 20))
 	w.must(w.review.Release(t.Context(), o.ID, "Ada", "The discount was promised at the fair."))
 	l := s.license(s.becomes(o, issued))
-	if after := l.Payload.IssuedAt.Sub(paidAt); after.Abs() > 10*time.Minute { // the signer's answer is the event's, whenever it is asked
+	if after := l.Payload.IssuedAt.Sub(paidAt); after.Abs() > time.Minute { // the signer's answer is the event's, whenever it is asked
 		t.Errorf("issued %s after the payment", after)
 	}
 }

@@ -146,6 +146,20 @@ func TestASecondSignerRefusesToStart(t *testing.T) {
 	}
 }
 
+// Nobody else may connect before the signer has said who may.
+func TestASocketIsClosedToOthersFromTheStart(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s")
+	listener, err := listenClosed(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v; want 0600", info.Mode(), err)
+	}
+}
+
 func TestASocketLeftByAKilledSignerIsReplacedAndAFileIsNot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -73,13 +73,7 @@ func (s Socket) bind() (net.Listener, error) {
 			return nil, err
 		}
 	}
-	// Closed to others until mode and group are set: the file that bind makes takes the mode of the socket.
-	closed := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-		var refused error
-		err := raw.Control(func(fd uintptr) { refused = unix.Fchmod(int(fd), 0o600) })
-		return errors.Join(err, refused)
-	}}
-	listener, err := closed.Listen(context.Background(), "unix", s.Path)
+	listener, err := listenClosed(s.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +85,17 @@ func (s Socket) bind() (net.Listener, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	return listener, nil
+}
+
+// listenClosed makes a socket that is closed to others, as it must be until mode and group are set. The file that the
+// kernel makes takes the mode of the socket; the umask would be that of the whole process.
+func listenClosed(path string) (net.Listener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var refused error
+		err := raw.Control(func(fd uintptr) { refused = unix.Fchmod(int(fd), 0o600) })
+		return errors.Join(err, refused)
+	}}
+	return config.Listen(context.Background(), "unix", path)
 }
 
 // peerKey is the context key of the peer's verdict, kept for the life of a connection.
